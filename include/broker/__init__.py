@@ -1,0 +1,1 @@
+"""Kafka as the pipeline uses it: topics, positions of the consumer group, the dead-letter format."""

@@ -1,0 +1,1 @@
+"""The btc_producer process: feed → validate → sequence by trade id → Kafka."""

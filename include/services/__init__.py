@@ -1,0 +1,1 @@
+"""Owning processes: the ServiceController port, its adapters, and the supervision rules."""

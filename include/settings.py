@@ -1,0 +1,309 @@
+"""Every knob of the pipeline, once.
+
+Precedence: environment (``PIPELINE_<NAME>``), then ``.env`` in the project root, then the secret files under
+``<home>/secrets``, then the defaults here. Settings are validated at start and frozen; a wrong value is refused with
+a message that names the setting, what was received and what is allowed (see :func:`load_settings`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+PREFIX = "PIPELINE_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Feed(StrEnum):
+    """Where the trades come from."""
+
+    GENERATED = "generated"  # the loopback stand-in exchange, trades made from a seed
+    REPLAY = "replay"  # the loopback stand-in exchange, trades from a file of the exchange's public archive
+    LIVE = "live"  # the real exchange
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong. The text is meant for the person who started the program."""
+
+
+class Settings(BaseSettings):
+    """All settings, validated and frozen. Field descriptions are the documentation of record."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file_encoding="utf-8", frozen=True, extra="ignore")
+
+    # --- Places ------------------------------------------------------------------------------------------------
+    home: Path = Field(PROJECT_ROOT / "var", description="Folder of all run-time state: data, logs, sockets, secrets.")
+    cache: Path = Field(PROJECT_ROOT / "var" / "cache", description="Folder of downloaded artifacts; kept by clean.")
+
+    # --- What is computed --------------------------------------------------------------------------------------
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("BTCUSDT", "ETHUSDT"), min_length=1, description="Trading pairs, comma-separated, upper case."
+    )
+    windows: Annotated[tuple[int, ...], NoDecode] = Field(
+        (1, 5, 15), min_length=1, description="Lengths of the moving-average windows in minutes, comma-separated."
+    )
+
+    # --- Feed --------------------------------------------------------------------------------------------------
+    feed: Feed = Field(Feed.GENERATED, description="Source of the trades.")
+    replay_file: Path | None = Field(None, description="CSV in the layout of the exchange's public trade archive.")
+    replay_factor: Annotated[float, Field(gt=0)] = Field(1.0, description="Replay speed; 1 is the recorded pace.")
+    generator_rate: Annotated[float, Field(ge=0, le=200_000)] = Field(
+        20.0, description="Generated trades per second, over all symbols."
+    )
+    generator_seed: int = Field(1, description="Seed of the generated trades.")
+
+    # --- Stand-in exchange -------------------------------------------------------------------------------------
+    exchange_port: Port = Field(28080, description="Loopback port of the stand-in exchange (REST and WebSocket).")
+    exchange_control_port: Port = Field(28081, description="Loopback port of the stand-in's control endpoint.")
+
+    # --- Real exchange -----------------------------------------------------------------------------------------
+    live_stream_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("wss://stream.binance.com:9443", "wss://stream.binance.com:443", "wss://data-stream.binance.vision"),
+        min_length=1,
+        description="WebSocket bases in order of preference, comma-separated.",
+    )
+    live_rest_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
+        (
+            "https://api.binance.com",
+            "https://api-gcp.binance.com",
+            "https://api1.binance.com",
+            "https://api2.binance.com",
+            "https://api3.binance.com",
+            "https://api4.binance.com",
+            "https://data-api.binance.vision",
+        ),
+        min_length=1,
+        description="REST bases in order of preference, comma-separated.",
+    )
+
+    # --- Producer ----------------------------------------------------------------------------------------------
+    producer_health_port: Port = Field(28101, description="Loopback port of btc_producer's /health and /metrics.")
+    producer_start_from: str = Field(
+        "auto",
+        pattern="^(auto|live|oldest)$",
+        description="Where an empty topic starts: live (next trade), oldest (first the exchange has), auto (by feed).",
+    )
+    producer_buffer_trades: Count = Field(
+        200_000, description="Trades held in memory while Kafka is away; beyond it the feed pauses."
+    )
+    producer_backfill_limit: Count = Field(
+        2_000_000, description="Most trades fetched for one gap after a long stop; older ones are reported as skipped."
+    )
+    producer_invalid_flood_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="Share of invalid frames within a window of 10 s that counts as a flood."
+    )
+    silence_seconds: Seconds = Field(5.0, description="Seconds without a trade before the exchange is asked by REST.")
+    stream_rotation_hours: Annotated[float, Field(gt=0, lt=24)] = Field(
+        23.0, description="Age at which a stream connection is replaced by overlap (the exchange closes at 24 h)."
+    )
+
+    # --- Kafka -------------------------------------------------------------------------------------------------
+    kafka_port: Port = Field(29092, description="Loopback port of the local broker.")
+    kafka_controller_port: Port = Field(29093, description="Loopback port of the local broker's KRaft controller.")
+    kafka_bootstrap_servers: str = Field("", description="Brokers as host:port[,…]; empty means the local broker.")
+    kafka_heap_megabytes: Annotated[int, Field(ge=256)] = Field(512, description="Heap of the local broker.")
+    topic_partitions: Count = Field(3, description="Partitions of crypto-trades.")
+    topic_retention_hours: Annotated[float, Field(gt=0)] = Field(168.0, description="Retention of crypto-trades.")
+
+    # --- MySQL -------------------------------------------------------------------------------------------------
+    mysql_host: str = Field("127.0.0.1", min_length=1, description="Host of the MySQL-compatible server.")
+    mysql_port: Port = Field(23306, description="Port of the MySQL-compatible server.")
+    mysql_database: str = Field("crypto", pattern="^[A-Za-z0-9_]{1,64}$", description="Database name.")
+    mysql_user: str = Field("pipeline", pattern="^[A-Za-z0-9_]{1,32}$", description="Account of the pipeline.")
+    mysql_password: SecretStr = Field(SecretStr(""), description="Password of the pipeline's account.")
+    mysql_pool_size: Count = Field(4, description="Pooled connections per process.")
+    mysql_timeout_seconds: Seconds = Field(5.0, description="Connect, read and write deadline of one statement.")
+    mysql_retry_seconds: Annotated[float, Field(ge=0)] = Field(
+        60.0, description="How long one micro-batch is retried over transient MySQL errors before the job fails."
+    )
+
+    # --- Spark -------------------------------------------------------------------------------------------------
+    spark_master: str = Field("local[*]", min_length=1, description="Spark master of the stream processor.")
+    spark_driver_memory: str = Field("1g", pattern="^[0-9]+[mg]$", description="Heap of the Spark driver.")
+    spark_shuffle_partitions: Count = Field(2, description="Shuffle partitions of a micro-batch.")
+    micro_batch_seconds: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Micro-batch interval; 0 starts the next batch as soon as the last one ends."
+    )
+    max_offsets_per_trigger: Count = Field(500_000, description="Most records in one micro-batch.")
+    watermark_seconds: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="How far a window's end must lie behind the newest event time to be marked final."
+    )
+    processor_health_port: Port = Field(28102, description="Loopback port of stream_processor's /health and /metrics.")
+
+    # --- Airflow -----------------------------------------------------------------------------------------------
+    airflow_port: Port = Field(8080, description="Loopback port of the Airflow UI and API.")
+    airflow_parallelism: Count = Field(8, description="Most task processes at a time.")
+    airflow_admin_user: str = Field("admin", pattern="^[A-Za-z0-9_]{1,32}$", description="Login of the Airflow UI.")
+
+    # --- Services ----------------------------------------------------------------------------------------------
+    service_adapter: str = Field("supervisord", pattern="^supervisord$", description="Who owns the processes.")
+    restart_budget: Count = Field(5, description="Starts of a supervised process within the budget window.")
+    restart_budget_seconds: Seconds = Field(60.0, description="Length of the budget window.")
+    restart_cooldown_seconds: Seconds = Field(60.0, description="Pause after an exhausted budget, before new tries.")
+    log_rotate_megabytes: Count = Field(20, description="Size at which a process log is rotated (5 are kept).")
+
+    @field_validator("symbols", "windows", "live_stream_endpoints", "live_rest_endpoints", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Accept ``A,B`` from the environment; tuples from code pass as they are."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [s for s in value if not (s.isascii() and s.isalnum() and s == s.upper() and 2 <= len(s) <= 20)]:
+            raise ValueError(f"symbols of 2 to 20 upper-case letters and digits, for example BTCUSDT; not {bad}")
+        if len(set(value)) != len(value):
+            raise ValueError("each symbol once")
+        return value
+
+    @field_validator("windows")
+    @classmethod
+    def _windows(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if 1 not in value or any(not 1 <= w <= 1440 for w in value) or len(set(value)) != len(value):
+            raise ValueError("distinct minutes from 1 to 1440, among them 1 (longer windows are summed from minutes)")
+        return tuple(sorted(value))
+
+    @field_validator("home", "cache")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return (PROJECT_ROOT / value).resolve()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.feed is Feed.REPLAY and self.replay_file is None:
+            raise ValueError("PIPELINE_REPLAY_FILE: a replay needs a file (make up FEED=replay FILE=trades.csv)")
+        if self.replay_file is not None and not self.replay_file.is_file():
+            raise ValueError(f"PIPELINE_REPLAY_FILE: no such file: {self.replay_file}")
+        if len(str(self.supervisor_socket)) > 100:
+            raise ValueError(f"PIPELINE_HOME: too long for a unix socket (at most 100 bytes): {self.supervisor_socket}")
+        return self
+
+    # --- Derived -----------------------------------------------------------------------------------------------
+    @property
+    def bootstrap_servers(self) -> str:
+        """Kafka brokers as ``host:port[,…]``."""
+        return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def stream_endpoints(self) -> tuple[str, ...]:
+        """WebSocket bases in order of preference."""
+        return self.live_stream_endpoints if self.feed is Feed.LIVE else (f"ws://127.0.0.1:{self.exchange_port}",)
+
+    @property
+    def rest_endpoints(self) -> tuple[str, ...]:
+        """REST bases in order of preference."""
+        return self.live_rest_endpoints if self.feed is Feed.LIVE else (f"http://127.0.0.1:{self.exchange_port}",)
+
+    @property
+    def start_from(self) -> str:
+        """``live`` or ``oldest``: where the producer starts on an empty topic."""
+        if self.producer_start_from != "auto":
+            return self.producer_start_from
+        return "live" if self.feed is Feed.LIVE else "oldest"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, lock files and generated configuration."""
+        return self.home / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """One log per process, named as the playbook names them (``btc_producer.log``)."""
+        return self.home / "log"
+
+    @property
+    def data_dir(self) -> Path:
+        """Broker log, database files, checkpoints."""
+        return self.home / "data"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Generated secrets, one file each, readable by the owner only."""
+        return self.home / "secrets"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Checkpoint of the stream processor."""
+        return self.data_dir / "checkpoint" / "stream_processor"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Private unix socket of the process host."""
+        return self.run_dir / "supervisor.sock"
+
+
+def _allowed(field: str) -> str:
+    """What a setting accepts, in words: its description and its bounds."""
+    info = Settings.model_fields[field]
+    bounds = [text for meta in info.metadata if (text := _bound(meta))]
+    choices = [f"one of {', '.join(Feed)}"] if field == "feed" else []
+    return " ".join([info.description or "", *(f"Must be {b}." for b in bounds + choices)]).strip()
+
+
+def _bound(meta: object) -> str:
+    words = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
+    parts = [f"{text} {getattr(meta, name)}" for name, text in words.items() if getattr(meta, name, None) is not None]
+    pattern = getattr(meta, "pattern", None)
+    return " and ".join(parts + ([f"of the form {pattern}"] if pattern else []))
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        if not item["loc"]:  # a rule over several settings names its setting itself
+            lines.append(f"  {item['msg'].removeprefix('Value error, ')}")
+            continue
+        field = str(item["loc"][0])
+        received = "(hidden)" if "password" in field else repr(item["input"])
+        lines.append(f"  {PREFIX}{field.upper()}: received {received}: {item['msg']}. Allowed: {_allowed(field)}")
+    return "These settings are wrong:\n" + "\n".join(lines)
+
+
+def _refuse_unknown(env_file: Path) -> None:
+    """A misspelt setting must not be ignored in silence."""
+    names = set(os.environ)
+    if env_file.is_file():
+        names |= {line.split("=", 1)[0].strip() for line in env_file.read_text().splitlines() if "=" in line}
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    if unknown := sorted(n for n in names if n.startswith(PREFIX) and n not in known):
+        hints = [
+            f"  {n} (did you mean {m[0]}?)" if (m := difflib.get_close_matches(n, known)) else f"  {n}" for n in unknown
+        ]
+        raise SettingsError("These settings do not exist:\n" + "\n".join(hints))
+
+
+def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
+    """Read and validate the settings.
+
+    ``env_file`` defaults to ``.env`` in the project root; ``overrides`` win over everything.
+    Raises :class:`SettingsError`, whose text names each wrong setting, the value received and what is allowed.
+    """
+    env_file = PROJECT_ROOT / ".env" if env_file is None else env_file
+    _refuse_unknown(env_file)
+    try:
+        probe = Settings(_env_file=env_file, **overrides)  # finds home, which holds the secret files
+        return Settings(_env_file=env_file, _secrets_dir=_existing(probe.secrets_dir), **overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _existing(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,1 @@
+"""MySQL: schema, migrations, connection pool, idempotent writer."""
