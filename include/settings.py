@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     # --- Places ------------------------------------------------------------------------------------------------
     home: Path = Field(PROJECT_ROOT / "var", description="Folder of all run-time state: data, logs, sockets, secrets.")
     cache: Path = Field(PROJECT_ROOT / "var" / "cache", description="Folder of downloaded artifacts; kept by clean.")
+
+    ivy_settings: FilePath | None = Field(None, description="Ivy settings file of a site's artifact mirror.")
 
     # --- What is computed --------------------------------------------------------------------------------------
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -237,6 +239,11 @@ class Settings(BaseSettings):
     def checkpoint_dir(self) -> Path:
         """Checkpoint of the stream processor."""
         return self.data_dir / "checkpoint" / "stream_processor"
+
+    @property
+    def spark_jars_dir(self) -> Path:
+        """Jars that the stream processor adds to Spark's own."""
+        return self.cache / "jars" / "spark"
 
     @property
     def supervisor_socket(self) -> Path:

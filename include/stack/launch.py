@@ -1,0 +1,54 @@
+"""Prepare one process of the stack and become it: ``python -m include.stack.launch kafka``.
+
+The process host starts every process through here, so that configuration and secrets are read anew at each start, the
+host's own configuration holds none, and the pid that the host knows is the process itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from include.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from include.stack import airflow, kafka, mariadb
+from include.stack.errors import StackError
+from include.stack.java import find_java
+from include.stack.leftovers import MARK_HOME, MARK_PROCESS, end_leftovers
+from include.stack.processes import AIRFLOW_PROCESSES, EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER, python_command
+
+NAMES = (KAFKA, MYSQL, EXCHANGE, PRODUCER, PROCESSOR, *AIRFLOW_PROCESSES)
+
+
+def prepare(settings: Settings, name: str) -> tuple[list[str], dict[str, str]]:
+    """Command line and extra environment of ``name``. Raises :class:`StackError`."""
+    if name == KAFKA:
+        return kafka.prepare(settings, find_java(settings.cache)), {}
+    if name == MYSQL:
+        return mariadb.prepare(settings), {}
+    if name in AIRFLOW_PROCESSES:
+        return airflow.command(name.removeprefix("airflow-")), airflow.environment(settings)
+    java = {"JAVA_HOME": str(find_java(settings.cache).home)} if name == PROCESSOR else {}
+    return python_command(name), {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUNBUFFERED": "1", **java}
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Become the process named by the only argument; returns only when that cannot be done."""
+    if len(arguments) != 1 or arguments[0] not in NAMES:
+        print(f"usage: python -m include.stack.launch NAME, where NAME is one of: {', '.join(NAMES)}", file=sys.stderr)
+        sys.exit(2)
+    name = arguments[0]
+    try:
+        settings = load_settings()
+        end_leftovers(settings, name)  # a killed scheduler leaves its workers behind
+        command, extra = prepare(settings, name)
+    except (SettingsError, StackError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    marks = {MARK_HOME: str(settings.home), MARK_PROCESS: name}
+    os.chdir(PROJECT_ROOT)
+    os.execvpe(command[0], command, {**os.environ, **extra, **marks})  # noqa: S606 - no shell: this is the point
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,65 @@
+"""Secrets, generated at first start: one file each under ``<home>/secrets``, readable by the owner only.
+
+Never in the environment of a command line, a configuration file or a log; ``include.settings`` reads the ones that are
+settings (``mysql_password``) from the same files.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from include.settings import PREFIX, Settings
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _key() -> str:
+    return secrets.token_hex(32)
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+_GENERATORS: dict[str, Callable[[], str]] = {
+    "mysql_password": _password,
+    "mysql_root_password": _password,
+    "airflow_admin_password": _password,
+    "airflow_supervision_password": _password,  # the triggers' read-only account
+    "airflow_jwt_secret": _key,
+    "airflow_secret_key": _key,
+    "airflow_fernet_key": _fernet_key,
+}
+
+
+def secret_path(settings: Settings, name: str) -> Path:
+    """File of one secret. Settings that are secrets carry the settings' prefix, so that they are found."""
+    is_setting = name in Settings.model_fields
+    return settings.secrets_dir / (f"{PREFIX}{name.upper()}".lower() if is_setting else name)
+
+
+def ensure_secrets(settings: Settings) -> None:
+    """Generate what is missing; what exists stays as it is."""
+    settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.secrets_dir.chmod(0o700)
+    for name, generate in _GENERATORS.items():
+        path = secret_path(settings, name)
+        if not path.is_file():
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(generate())
+            fresh.replace(path)
+
+
+def read_secret(settings: Settings, name: str) -> str:
+    """One secret. A setting from the environment wins over the generated file."""
+    if name in Settings.model_fields and (given := getattr(settings, name).get_secret_value()):
+        return str(given)
+    return secret_path(settings, name).read_text().strip()

@@ -1,0 +1,1 @@
+"""What tests share: real servers, free ports, the reference of the averages."""
