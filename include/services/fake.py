@@ -1,0 +1,114 @@
+"""A process host for tests: real programs as children of this very process, nothing to install or configure."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
+from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
+from include.services.log_tail import tail_file
+from include.services.processes import force_exit, identify
+
+
+@dataclass
+class _Slot:
+    argv: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: datetime | None = None
+    asked_to_stop: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class FakeServiceController:
+    """Same promises as the real adapters; ``unreachable`` makes the host go away, ``starts`` counts its starts."""
+
+    def __init__(self, programs: Mapping[str, Sequence[str]], log_dir: Path, settle_seconds: float = 0.2) -> None:
+        self._slots = {name: _Slot(argv) for name, argv in programs.items()}
+        self._log_dir, self._settle = log_dir, settle_seconds
+        self.unreachable = False
+        self.starts: dict[str, int] = dict.fromkeys(programs, 0)
+
+    def status(self, name: str) -> ServiceStatus:
+        """See ``ServiceController``."""
+        self._reach()
+        slot = self._slot(name)
+        if slot.process is None:
+            return ServiceStatus(name, ServiceState.STOPPED, description="never started")
+        exit_code = slot.process.poll()
+        if exit_code is None:
+            state = ServiceState.STOPPING if slot.asked_to_stop else ServiceState.RUNNING
+            return ServiceStatus(name, state, slot.process.pid, slot.started_at)
+        state = ServiceState.STOPPED if slot.asked_to_stop else ServiceState.EXITED
+        return ServiceStatus(name, state, None, slot.started_at, exit_code)
+
+    def statuses(self) -> tuple[ServiceStatus, ...]:
+        """See ``ServiceController``."""
+        self._reach()
+        return tuple(self.status(name) for name in sorted(self._slots))
+
+    def start(self, name: str, timeout: float) -> ServiceOutcome:
+        """See ``ServiceController``."""
+        self._reach()
+        slot = self._slot(name)
+        with slot.lock:
+            if self.status(name).pid:
+                return ServiceOutcome.ALREADY_RUNNING
+            self._log_dir.mkdir(parents=True, exist_ok=True)
+            with (self._log_dir / f"{name}.log").open("ab") as log:
+                slot.process = subprocess.Popen(
+                    slot.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            slot.started_at, slot.asked_to_stop = datetime.now(UTC), False
+            self.starts[name] += 1
+        try:
+            exit_code = slot.process.wait(min(self._settle, timeout))
+        except subprocess.TimeoutExpired:
+            return ServiceOutcome.STARTED
+        raise StartFailedError(name, exit_code, "it ended at once", self.tail(name, 20))
+
+    def stop(self, name: str, timeout: float) -> ServiceOutcome:
+        """See ``ServiceController``."""
+        self._reach()
+        slot = self._slot(name)
+        with slot.lock:
+            process = identify(self.status(name).pid)
+            if slot.process is None or process is None:
+                return ServiceOutcome.ALREADY_STOPPED
+            slot.asked_to_stop = True
+            slot.process.terminate()
+            forced = force_exit(process, timeout)
+            slot.process.wait()
+        return ServiceOutcome.KILLED if forced else ServiceOutcome.STOPPED
+
+    def restart(self, name: str, timeout: float) -> ServiceOutcome:
+        """See ``ServiceController``."""
+        stopped = self.stop(name, timeout)
+        started = self.start(name, timeout)
+        if stopped is ServiceOutcome.ALREADY_STOPPED:
+            return started
+        return ServiceOutcome.RESTARTED_AFTER_KILL if stopped is ServiceOutcome.KILLED else ServiceOutcome.RESTARTED
+
+    def tail(self, name: str, lines: int) -> tuple[str, ...]:
+        """See ``ServiceController``."""
+        self._slot(name)
+        return tail_file(self._log_dir / f"{name}.log", lines)
+
+    def close(self) -> None:
+        """Kill whatever still runs."""
+        self.unreachable = False
+        for name in self._slots:
+            self.stop(name, 0.0)
+
+    def _reach(self) -> None:
+        if self.unreachable:
+            raise HostUnreachableError("(fake host)", "switched off")
+
+    def _slot(self, name: str) -> _Slot:
+        if name not in self._slots:
+            raise UnknownServiceError(name, self._slots)
+        return self._slots[name]
