@@ -182,6 +182,12 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return (PROJECT_ROOT / value).resolve()
 
+    @field_validator("replay_file")
+    @classmethod
+    def _from_here(cls, value: Path | None) -> Path | None:
+        """Processes run in the project's root, whereas a person names the file from where they are."""
+        return value.resolve() if value else None
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if self.feed is Feed.REPLAY and self.replay_file is None:

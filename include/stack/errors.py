@@ -24,4 +24,4 @@ class FeedMismatchError(StackError):
 
 
 class StartError(StackError):
-    """A process did not come up."""
+    """A process did not come up, or did not go down."""

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from include.settings import PREFIX, PROJECT_ROOT, Settings
 from include.stack import mariadb
+from include.stack.running import environment
 from include.stack.secrets import read_secret
 from tests.support.waiting import wait_for
 
@@ -20,9 +21,7 @@ from tests.support.waiting import wait_for
 def process_environment(settings: Settings, **more: str) -> dict[str, str]:
     """Environment that gives a process exactly ``settings`` (secrets go by file)."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    values = settings.model_dump(exclude={"mysql_password"}, exclude_none=True)
-    texts = {PREFIX + k.upper(): ",".join(map(str, v)) if isinstance(v, tuple) else str(v) for k, v in values.items()}
-    return {**clean, **texts, "PYTHONPATH": str(PROJECT_ROOT), **more}
+    return {**clean, **environment(settings), "PYTHONPATH": str(PROJECT_ROOT), **more}
 
 
 class Server:

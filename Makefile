@@ -1,0 +1,73 @@
+# Verbs of the project. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+UV_VERSION := 0.13.9
+INSTALLED := $(VENV)/.installed
+STACK := $(PY) -m include.stack
+PYTEST := $(PY) -m pytest
+
+# make up FEED=replay FILE=trades.csv FACTOR=10
+SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
+            $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
+
+.PHONY: help install up status logs down clean distclean test test-fast lint format bench lock
+
+help: ## List the verbs
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Build the virtual environment from requirements.txt
+
+$(INSTALLED): requirements.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found: $$("$(PYTHON)" --version 2>&1). Set PYTHON=/path/to/python3.11."; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || \
+	  { echo "The venv module is not usable. On Debian and Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(PY) -m pip install --quiet uv==$(UV_VERSION)
+	@echo "Installing $$(grep -c '^[a-z].*==' requirements.txt) pinned packages …"
+	@$(VENV)/bin/uv pip install --python $(PY) --no-deps --require-hashes -r requirements.txt || \
+	  $(PY) -m pip install --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+up: $(INSTALLED) ## Start everything and wait for rows   [FEED=generated|replay|live FILE=trades.csv FACTOR=1 RATE=20]
+	@$(SETTINGS) $(STACK) up
+
+status: $(INSTALLED) ## Live table: processes, positions at each hop, rates, lag, freshness
+	@$(STACK) status
+
+logs: $(INSTALLED) ## Follow the log of one process   NAME=btc_producer
+	@$(STACK) logs $(NAME)
+
+down: $(INSTALLED) ## Stop everything
+	@$(STACK) down
+
+clean: $(INSTALLED) ## Drop run-time state (data, logs, secrets); downloads stay
+	@$(STACK) clean
+
+distclean: clean ## Drop downloads and the virtual environment as well
+	@rm -rf var/cache $(VENV)
+
+test: lint ## All tests, on the real Kafka, database, Spark and Airflow
+	@$(PYTEST)
+
+test-fast: $(INSTALLED) ## The fast tier: no services
+	@$(PYTEST) -m "not integration and not e2e"
+
+lint: $(INSTALLED) ## Style, boundaries and types
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+format: $(INSTALLED) ## Rewrite the code in the house style
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: $(INSTALLED) ## Measure the hot paths and write docs/benchmarks.md
+	@$(PY) -m include.drills.benchmarks
+
+lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
+	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \
+	  --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt

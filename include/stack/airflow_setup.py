@@ -1,0 +1,57 @@
+"""Airflow's first start: metadata database, logins, connections; done again only when they change."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+
+from include.settings import PROJECT_ROOT, Settings
+from include.stack import airflow
+from include.stack.errors import StartError
+
+
+def prepare_airflow(settings: Settings) -> bool:
+    """Migrate the metadata database and import the connections, if need be. Returns whether anything was done.
+
+    Raises :class:`StartError` with Airflow's own words.
+    """
+    airflow.home(settings).mkdir(parents=True, exist_ok=True)
+    airflow.write_passwords(settings)
+    connections = json.dumps(airflow.connections(settings), sort_keys=True)
+    version = importlib.metadata.version("apache-airflow")
+    stamp = airflow.home(settings) / "prepared"
+    state = hashlib.sha256(f"{version} {connections}".encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == state and (airflow.home(settings) / "airflow.db").is_file():
+        return False
+    _airflow(settings, "db", "migrate")
+    _import_connections(settings, connections)
+    stamp.write_text(state)
+    return True
+
+
+def _import_connections(settings: Settings, connections: str) -> None:
+    path = settings.secrets_dir / "connections.json"  # has a password: owner only, and only while it is read
+    path.touch(mode=0o600)
+    path.write_text(connections)
+    try:
+        _airflow(settings, "connections", "import", "--overwrite", str(path))
+    finally:
+        path.unlink()
+
+
+def _airflow(settings: Settings, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", *arguments],
+        env={**os.environ, **airflow.environment(settings)},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StartError(f"airflow {' '.join(arguments[:2])} failed:\n{(done.stdout + done.stderr)[-2000:]}")

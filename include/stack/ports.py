@@ -1,0 +1,55 @@
+"""Ports that are taken are found before anything starts, and their holder is named."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+import psutil
+
+from include.settings import PREFIX
+from include.stack.errors import PortInUseError
+from include.stack.processes import Process
+
+
+def check_ports(processes: Iterable[Process]) -> None:
+    """Raise :class:`PortInUseError` naming every needed port that is taken, its setting, and who holds it."""
+    lines, claimed = [], dict[int, str]()
+    for process in processes:
+        for setting, port in process.ports:
+            name = PREFIX + setting.upper()
+            if port in claimed:
+                lines.append(f"  {port} ({name}, for {process.name}) is also {claimed[port]}")
+            elif not _is_free(port):
+                lines.append(f"  {port} ({name}, for {process.name}) is held by {_holder(port)}")
+            claimed[port] = name
+    if lines:
+        raise PortInUseError(
+            "These ports are taken:\n" + "\n".join(lines) + "\nStop the holder, or choose another port by the setting."
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection in TIME_WAIT is no holder
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _holder(port: int) -> str:
+    for connection in psutil.net_connections("tcp"):
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            try:
+                process = psutil.Process(connection.pid)
+                return f"{process.name()} (pid {process.pid}): {' '.join(process.cmdline())[:120]}"
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return "a process of another user"

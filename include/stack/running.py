@@ -1,0 +1,87 @@
+"""The settings that the running stack was started with, and the feed whose data the run-time folder holds.
+
+Commands given later (``make status``, ``make down``) speak of what runs, whatever the environment says now. Trade ids
+of different feeds cannot be mixed in one topic and one table, so a folder belongs to one feed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from include.settings import PREFIX, Feed, Settings, load_settings
+from include.stack.errors import FeedMismatchError
+
+_SECRET_FIELDS = {name for name in Settings.model_fields if "password" in name}
+
+
+def remember(settings: Settings) -> None:
+    """Write down the settings of the stack that is about to start."""
+    path = _running_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(_dump(settings), indent=1))
+    fresh.replace(path)
+
+
+def remembered(settings: Settings) -> Settings:
+    """The settings of the stack in ``settings.home``, or ``settings`` when none was started there."""
+    path = _running_path(settings)
+    return load_settings(**json.loads(path.read_text())) if path.is_file() else settings
+
+
+def differences(settings: Settings, running: Settings) -> list[str]:
+    """Settings that differ, in words."""
+    wanted, present = _dump(settings), _dump(running)
+    names = sorted(wanted.keys() | present.keys())
+    changed = [name for name in names if wanted.get(name) != present.get(name)]
+    return [f"{PREFIX}{n.upper()}: running {present.get(n)}, asked {wanted.get(n)}" for n in changed]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Environment variables that give a process exactly these settings (secrets go by file)."""
+    dump = _dump(settings)
+    return {PREFIX + k.upper(): ",".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in dump.items()}
+
+
+def claim_feed(settings: Settings) -> None:
+    """Bind the run-time folder to the feed. Raises :class:`FeedMismatchError` when it holds another feed's data."""
+    path, feed = settings.data_dir / "feed.json", _feed_identity(settings)
+    if path.is_file() and (present := json.loads(path.read_text())) != feed:
+        raise FeedMismatchError(
+            f"{settings.home} holds the data of {_describe(present)}, but {_describe(feed)} is asked for, and their "
+            f"trade ids cannot be mixed. Run make clean to drop that data, or set {PREFIX}HOME to another folder."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(feed))
+
+
+def _feed_identity(settings: Settings) -> dict[str, str]:
+    identity = {"feed": settings.feed.value}
+    if settings.feed is Feed.REPLAY and settings.replay_file is not None:
+        identity |= {"file": settings.replay_file.name, "sha256": _digest(settings.replay_file)}
+    if settings.feed is Feed.GENERATED:
+        identity["seed"] = str(settings.generator_seed)
+    return identity
+
+
+def _describe(identity: dict[str, str]) -> str:
+    details = [f"{key} {identity[key]}" for key in ("file", "seed") if key in identity]
+    return f"the {identity['feed']} feed" + (f" ({', '.join(details)})" if details else "")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _dump(settings: Settings) -> dict[str, Any]:
+    dump: dict[str, Any] = settings.model_dump(mode="json", exclude=_SECRET_FIELDS, exclude_none=True)
+    return dump
+
+
+def _running_path(settings: Settings) -> Path:
+    return settings.run_dir / "settings.json"

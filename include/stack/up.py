@@ -1,0 +1,112 @@
+"""``make up``: everything on loopback, and rows in ``moving_averages`` before it says so. Safe to repeat."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from include.broker.topics import ensure_topics, expected_topics
+from include.services.controller import ServiceController
+from include.services.errors import HostUnreachableError
+from include.services.factory import controller_from_settings
+from include.settings import Feed, Settings
+from include.stack import airflow_setup, mariadb, readiness
+from include.stack.artifacts import GROUPS, fetch
+from include.stack.console import progress, step
+from include.stack.errors import StackError
+from include.stack.host import start_host
+from include.stack.java import find_java
+from include.stack.leftovers import end_leftovers
+from include.stack.ports import check_ports
+from include.stack.processes import AIRFLOW_PROCESSES, EXCHANGE, KAFKA, MYSQL, processes
+from include.stack.running import claim_feed, differences, remember, remembered
+from include.warehouse.migrations import migrate
+
+START_SECONDS = 60.0
+
+
+def host_is_running(settings: Settings) -> bool:
+    """Whether the process host of this run-time folder answers."""
+    try:
+        controller_from_settings(settings).statuses()
+    except HostUnreachableError:
+        return False
+    return True
+
+
+def bring_up(settings: Settings) -> None:
+    """Start whatever is not running yet, in the order of dependence; Kafka, MySQL and Airflow start side by side.
+
+    Raises :class:`StackError` and its kinds, with what to do.
+    """
+    if host_is_running(settings):
+        _refuse_other_settings(settings)
+    else:
+        _start_host(settings)
+    controller = controller_from_settings(settings)
+    with ThreadPoolExecutor() as pool:
+        parts = [pool.submit(part, settings, controller) for part in (_start_kafka, _start_mysql, _start_airflow)]
+        if settings.feed is not Feed.LIVE:
+            parts.append(pool.submit(_start_exchange, settings, controller))
+        for part in parts:
+            part.result()
+
+
+def _refuse_other_settings(settings: Settings) -> None:
+    if changed := differences(settings, remembered(settings)):
+        raise StackError("The stack is running with other settings. Run make down first.\n  " + "\n  ".join(changed))
+
+
+def _start_host(settings: Settings) -> None:
+    if ended := end_leftovers(settings):
+        progress(f"ended {len(ended)} processes of an earlier run that had lost their host")
+    check_ports(processes(settings))
+    claim_feed(settings)
+    with step("Artifacts: Kafka, Spark's Kafka connector, embedded database"):
+        java = find_java(settings.cache)
+        for group in GROUPS:
+            fetch(settings, java, group, progress)
+        mariadb.unpack(settings)
+    remember(settings)
+    start_host(settings)
+
+
+def _start_kafka(settings: Settings, controller: ServiceController) -> None:
+    with step("Kafka answers, topics exist"):
+        controller.start(KAFKA, START_SECONDS)
+        _await(controller, KAFKA, lambda: readiness.kafka_answers(settings))
+        ensure_topics(settings.bootstrap_servers, expected_topics(settings))
+
+
+def _start_mysql(settings: Settings, controller: ServiceController) -> None:
+    with step("MySQL answers, schema is current"):
+        controller.start(MYSQL, START_SECONDS)
+        _await(controller, MYSQL, lambda: readiness.mysql_answers(settings))
+        migrate(settings)
+
+
+def _start_exchange(settings: Settings, controller: ServiceController) -> None:
+    with step("Stand-in exchange answers"):
+        controller.start(EXCHANGE, START_SECONDS)
+        _await(controller, EXCHANGE, lambda: readiness.exchange_answers(settings))
+
+
+def _start_airflow(settings: Settings, controller: ServiceController) -> None:
+    with step("Airflow is healthy: API server, scheduler, Dag processor, triggerer"):
+        airflow_setup.prepare_airflow(settings)
+        for name in AIRFLOW_PROCESSES:
+            controller.start(name, START_SECONDS)
+        _await(controller, AIRFLOW_PROCESSES[0], lambda: readiness.airflow_is_healthy(settings), 120)
+
+
+def _await(
+    controller: ServiceController, name: str, answers: Callable[[], bool], timeout: float = START_SECONDS
+) -> None:
+    def failure() -> str:
+        tail: tuple[str, ...] = ()
+        with contextlib.suppress(Exception):
+            tail = controller.tail(name, 15)
+        return f"{name} does not answer. End of its log:\n  " + "\n  ".join(tail) + "\n"
+
+    readiness.wait_until(answers, timeout, failure)
