@@ -1,0 +1,50 @@
+"""The run-time folder knows what runs in it and whose data it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.settings import Feed, load_settings
+from include.stack.errors import FeedMismatchError
+from include.stack.running import claim_feed, differences, environment, remember, remembered
+
+
+def test_later_commands_speak_of_what_runs(tmp_path: Path) -> None:
+    started = load_settings(home=tmp_path, kafka_port=1234, symbols=("BTCUSDT",), mysql_password="secret")
+    remember(started)
+    found = remembered(load_settings(home=tmp_path))
+    assert (found.kafka_port, found.symbols) == (1234, ("BTCUSDT",))
+    assert "secret" not in (tmp_path / "run" / "settings.json").read_text()
+
+
+def test_differences_are_named() -> None:
+    running, asked = load_settings(), load_settings(feed=Feed.LIVE, symbols=("BTCUSDT",))
+    assert differences(asked, running) == [
+        "PIPELINE_FEED: running generated, asked live",
+        "PIPELINE_SYMBOLS: running ['BTCUSDT', 'ETHUSDT'], asked ['BTCUSDT']",
+    ]
+    assert differences(running, running) == []
+
+
+def test_the_environment_of_processes_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, symbols=("ETHUSDT", "BNBUSDT"), windows=(1, 3), mysql_password="secret")
+    variables = environment(settings)
+    assert "secret" not in str(variables)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert differences(load_settings(), settings) == []
+
+
+def test_a_folder_belongs_to_one_feed(tmp_path: Path) -> None:
+    csv, other = tmp_path / "trades.csv", tmp_path / "other" / "trades.csv"
+    csv.write_text("1,2,3")
+    other.parent.mkdir()
+    other.write_text("4,5,6")
+    replay = load_settings(home=tmp_path, feed=Feed.REPLAY, replay_file=csv)
+    claim_feed(replay)
+    claim_feed(replay)
+    for another in ({"feed": Feed.GENERATED}, {"feed": Feed.REPLAY, "replay_file": other}):
+        with pytest.raises(FeedMismatchError, match=r"holds the data of the replay feed .*make clean"):
+            claim_feed(load_settings(home=tmp_path, **another))
