@@ -12,7 +12,7 @@ from pathlib import Path
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
 from include.services.log_tail import tail_file
-from include.services.processes import force_exit, identify
+from include.services.processes import force_exit, identify, kill_group
 
 
 @dataclass
@@ -69,6 +69,7 @@ class FakeServiceController:
             exit_code = slot.process.wait(min(self._settle, timeout))
         except subprocess.TimeoutExpired:
             return ServiceOutcome.STARTED
+        kill_group(slot.process.pid)  # what it started must not outlive it
         raise StartFailedError(name, exit_code, "it ended at once", self.tail(name, 20))
 
     def stop(self, name: str, timeout: float) -> ServiceOutcome:

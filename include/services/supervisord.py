@@ -95,11 +95,14 @@ class SupervisordController:
         return True
 
     def _await_settled(self, name: str, timeout: float, deadline: float) -> None:
-        settled = min(time.monotonic() + self._settle, deadline)
+        settled, group = min(time.monotonic() + self._settle, deadline), None
         while True:
             status = self.status(name)
             process = identify(status.pid)
+            group = process.pid if process else group
             if process is None and not self._is_being_collected(name):
+                if group:
+                    kill_group(group)  # what it started must not outlive it
                 raise self._start_failure(name)
             left = settled - time.monotonic()
             if status.state is ServiceState.RUNNING and left <= 0:

@@ -25,6 +25,9 @@ PROGRAMS = {
     "sleeper": "import time; print('asleep', flush=True); time.sleep(600)",
     "stubborn": "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('no', flush=True)\n"
     "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)",
+    "parent": "import subprocess, sys, time\n"
+    "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True)\n"
+    "time.sleep(0.05); raise SystemExit(4)",
     "brief": "print('cannot find the moon', flush=True); raise SystemExit(3)",
 }
 
@@ -151,6 +154,14 @@ def test_a_program_that_ends_at_once_is_a_failed_start_with_exit_code_and_log(ho
     assert (status.state, status.exit_code, status.pid) == (ServiceState.EXITED, 3, None)
 
 
+def test_a_failed_start_leaves_no_children_behind(host: Host) -> None:
+    with pytest.raises(StartFailedError) as caught:
+        host.controller.start("parent", 5)
+    assert caught.value.exit_code == 4
+    child = int(caught.value.log_lines[0])
+    _until(lambda: identify(child) is None, 1)
+
+
 def test_a_killed_program_can_be_started_before_the_host_has_collected_it(host: Host) -> None:
     controller = host.controller
     controller.start("sleeper", 5)
@@ -211,7 +222,7 @@ def test_all_services_are_listed_by_name(host: Host) -> None:
 @pytest.mark.parametrize("verb", ["status", "start", "stop", "restart", "tail"])
 def test_an_unknown_name_is_refused_with_the_known_ones(host: Host, verb: str) -> None:
     arguments = {"status": (), "tail": (5,)}.get(verb, (5,))
-    with pytest.raises(UnknownServiceError, match="brief, sleeper, stubborn"):
+    with pytest.raises(UnknownServiceError, match="brief, parent, sleeper, stubborn"):
         getattr(host.controller, verb)("slepper", *arguments)
 
 

@@ -1,0 +1,303 @@
+"""Keeps one process running: adopt or start it, watch it, restart it within milliseconds, give up in good time.
+
+Runs in an event loop that is shared with others, so everything that blocks goes to a thread. It needs the process
+host only to start, and Airflow's API only to learn of the Dag's switch: while either is away the process is watched
+by its pidfd all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from dataclasses import dataclass, field, replace
+
+from include.runtime.clock import Clock, SystemClock
+from include.services.controller import ServiceController, ServiceStatus
+from include.services.dag_switch import AsksDagSwitch, DagSwitch, LastKnownSwitch
+from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError
+from include.services.processes import ProcessIdentity, identify, is_alive, kill_group, terminate, until_exit
+from include.services.supervision import RestartBudget, RestartDecision, Verdict, decide
+from include.services.supervision_report import GaveUp, Log, Pace, utc
+from include.services.supervision_store import Hold, HoldReason, SupervisionState, SupervisionStore
+
+
+@dataclass
+class ProcessSupervisor:
+    """Supervises one service. :meth:`run` ends only by giving up or by cancellation, which leaves the process alone."""
+
+    name: str
+    controller: ServiceController
+    store: SupervisionStore
+    source: AsksDagSwitch
+    budget: RestartBudget
+    log: Log
+    clock: Clock = field(default_factory=SystemClock)
+    pace: Pace = field(default_factory=Pace)
+
+    def __post_init__(self) -> None:
+        self._switch = LastKnownSwitch(self.source)
+        self._state = SupervisionState()
+        self._last_exit: ServiceStatus | None = None
+        self._started_once = False
+        self._said: dict[str, float] = {}  # topic → when it was last said
+        self._verbs = threading.Lock()  # a stop must not overtake a start that is under way in its thread
+        self._closed = False
+
+    # --- The loop ------------------------------------------------------------------------------------------------
+    async def run(self) -> GaveUp:
+        """Keep the process running until its restart budget is exhausted."""
+        refresher = asyncio.create_task(self._keep_asking())
+        try:
+            while True:  # the file is the truth: an earlier run may write its person's wish while this one begins
+                self._state = await asyncio.to_thread(self.store.load)
+                if self._state.hold:
+                    await self._stay_held(self._state.hold)
+                elif process := await self._find():
+                    await self._watch(process)
+                elif given_up := await self._bring_back():
+                    return given_up
+        finally:
+            refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refresher
+
+    async def _keep_asking(self) -> None:
+        while True:
+            await self._switch.refresh()
+            await asyncio.sleep(self.pace.ask_switch)
+
+    async def _find(self) -> ProcessIdentity | None:
+        """The running process, None when it is known that there is none; waits for an answer of the host."""
+        while True:
+            try:
+                return identify((await self._ask_status()).pid)
+            except HostUnreachableError as error:
+                if (last := self._state.process) and is_alive(last):
+                    return last
+                self._say("host", f"{error}. {self.name} does not run and cannot be started; retrying.")
+                await asyncio.sleep(self.pace.retry_host)
+
+    async def _ask_status(self) -> ServiceStatus:
+        status = await asyncio.to_thread(self.controller.status, self.name)
+        self._said.pop("host", None)
+        return status
+
+    # --- While it runs -------------------------------------------------------------------------------------------
+    async def _watch(self, process: ProcessIdentity) -> None:
+        if process != self._state.process:  # started by another hand, or by an earlier run: it counts like our own
+            history = self._state.history.started(self.clock.time_ms())
+            await self._remember(replace(self._state, process=process, history=history))
+            self.log.info(f"Adopted {self.name}, which was running already: pid {process.pid}.")
+        elif not self._started_once:
+            self.log.info(f"Supervision goes on: {self.name} runs as before, pid {process.pid}.")
+        self._started_once = True
+        ended = asyncio.create_task(until_exit(process))
+        since = self.clock.monotonic()
+        try:
+            while not (await asyncio.wait({ended}, timeout=self.pace.report))[0]:
+                seconds = self.clock.monotonic() - since
+                self.log.info(
+                    f"{self.name} runs: pid {process.pid}, watched for {seconds:.0f} s, "
+                    f"restarts so far {self._state.restarts}, Dag {self._switch.last}."
+                )
+        finally:
+            ended.cancel()
+        ended.result()
+        await self._after_exit(process)
+
+    async def _after_exit(self, process: ProcessIdentity) -> None:
+        self._state = await asyncio.to_thread(self.store.load)  # a stop by a person may have left a hold in it
+        status = await self._collected_status()
+        lines = await asyncio.to_thread(self._tail, 10)
+        code = "unknown" if status is None or status.exit_code is None else status.exit_code
+        log_end = "".join(f"\n  {line}" for line in lines)
+        self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
+        if await asyncio.to_thread(kill_group, process.pid):
+            self.log.warning(f"Killed what {self.name} (pid {process.pid}) had left behind in its process group.")
+        await self._note_end(status)
+
+    async def _note_end(self, status: ServiceStatus | None) -> None:
+        """The process ended: on request of somebody, which is a wish to respect, or on its own."""
+        now_ms = self.clock.time_ms()
+        state = replace(self._state, history=self._state.history.ended(now_ms, self.budget))
+        if status and status.stopped_on_request and not state.hold:
+            state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, state.process))
+        self._last_exit = status
+        await self._remember(state)
+
+    async def _collected_status(self) -> ServiceStatus | None:
+        """The status once the host knows how the process ended; waits a moment only; None when the host is away."""
+        deadline = self.clock.monotonic() + self.pace.collect
+        while True:
+            try:
+                status = await self._ask_status()
+            except HostUnreachableError:
+                return None
+            if status.pid or status.exit_code is not None or self.clock.monotonic() > deadline:
+                return status
+            await asyncio.sleep(0.005)
+
+    def _tail(self, lines: int) -> tuple[str, ...]:
+        with contextlib.suppress(Exception):  # a log that cannot be read must not hinder a restart
+            return self.controller.tail(self.name, lines)
+        return ()
+
+    # --- While it does not ---------------------------------------------------------------------------------------
+    async def _bring_back(self) -> GaveUp | None:
+        """One step towards a running process: wait, start it, or give up."""
+        if await self._switch.refresh() is DagSwitch.PAUSED:
+            self._say("paused", f"{self.name} does not run. This Dag is paused, so it is not started.")
+            await asyncio.sleep(self.pace.look)
+            return None
+        self._said.pop("paused", None)
+        verdict = decide(self._state.history, self.budget, self.clock.time_ms())
+        match verdict.decision:
+            case RestartDecision.RESTART_NOW:
+                await self._start()
+            case RestartDecision.BUDGET_EXHAUSTED:
+                return await self._give_up(verdict)
+            case _:
+                self._say(verdict.decision, self._wait_text(verdict))
+                await asyncio.sleep(min(verdict.wait_seconds, self.pace.look))
+        return None
+
+    def _wait_text(self, verdict: Verdict) -> str:
+        due = utc(self.clock.time_ms() + round(verdict.wait_seconds * 1000))
+        if verdict.decision is RestartDecision.WAIT_COOLDOWN:
+            return f"{self.name} did not stay up in the last run; cooling down, next try at {due}."
+        return f"Start {verdict.starts + 1} of {self.budget.starts} after a back-off of {verdict.wait_seconds:.1f} s."
+
+    async def _start(self) -> None:
+        before, self._state = (
+            self._state,
+            replace(self._state, history=self._state.history.started(self.clock.time_ms())),
+        )
+        await self._remember(self._state)  # before the start: a triggerer that dies now must still have counted it
+        try:
+            await asyncio.to_thread(self._start_verb)
+        except HostUnreachableError as error:
+            await self._remember(before)
+            self._say("host", f"{error}. {self.name} cannot be started; retrying.")
+            await asyncio.sleep(self.pace.retry_host)
+            return
+        except ServiceTimeoutError as error:
+            self.log.warning(str(error))  # whether there is a process now, the loop finds out
+        except StartFailedError as error:
+            self.log.warning(str(error))
+            await self._note_end(await self._collected_status())
+        else:
+            await self._note_started()
+
+    def _start_verb(self) -> None:
+        with self._verbs:
+            if not self._closed:
+                self.controller.start(self.name, self.pace.start)
+
+    async def _note_started(self) -> None:
+        with contextlib.suppress(HostUnreachableError):  # gone this very moment: the loop goes on asking
+            if process := identify((await self._ask_status()).pid):
+                restarts = self._state.restarts + (self._state.process is not None)
+                await self._remember(replace(self._state, process=process, restarts=restarts))
+                self._said.clear()
+                self._started_once = True
+                self.log.info(f"Started {self.name}: pid {process.pid}.")
+            else:  # ended again already
+                await self._note_end(await self._collected_status())
+
+    async def _give_up(self, verdict: Verdict) -> GaveUp:
+        now_ms = self.clock.time_ms()
+        await self._remember(replace(self._state, history=self._state.history.gave_up(now_ms)))
+        lines = await asyncio.to_thread(self._tail, 20)
+        exit_code = self._last_exit.exit_code if self._last_exit else None
+        next_try_ms = now_ms + round(self.budget.cooldown_seconds * 1000)
+        return GaveUp(self.name, verdict.starts, exit_code, lines, next_try_ms, self.budget.window_seconds)
+
+    # --- On hold -------------------------------------------------------------------------------------------------
+    async def _stay_held(self, hold: Hold) -> None:
+        """Keep the process stopped until somebody wants it back; one look a call."""
+        why = {
+            HoldReason.RUN_ENDED_BY_PERSON: "its supervision was ended by a person in Airflow",
+            HoldReason.STOPPED_AT_HOST: "it was stopped through the process host",
+        }[hold.reason]
+        self._say(
+            "hold",
+            f"{self.name} is held: {why} at {utc(hold.since_ms)}, so it stays stopped. To start it again: switch this "
+            "Dag off and on, or clear this task, or start the process by hand.",
+        )
+        process = await self._held_process()
+        if process and process != hold.process:
+            return await self._release(f"pid {process.pid} was started by hand")
+        if process:
+            await self.stop_process(process)
+        switch = await self._switch.refresh()
+        if switch is DagSwitch.PAUSED and not hold.dag_paused:
+            await self._remember(replace(self._state, hold=replace(hold, dag_paused=True)))
+        if switch is DagSwitch.ON and hold.dag_paused:
+            return await self._release("the Dag was switched off and on")
+        return await asyncio.sleep(self.pace.look)
+
+    async def _held_process(self) -> ProcessIdentity | None:
+        try:
+            return identify((await self._ask_status()).pid)
+        except HostUnreachableError:
+            return None
+
+    async def _release(self, why: str) -> None:
+        self._said.clear()
+        self.log.info(f"{self.name} is no longer held: {why}.")
+        await self._remember(SupervisionState(process=self._state.process, restarts=self._state.restarts))
+
+    # --- What a person does --------------------------------------------------------------------------------------
+    async def end_by_person(self) -> None:
+        """The run or task was marked in Airflow: remember the wish, then stop the process gracefully."""
+        self._closed = True
+        state = await asyncio.to_thread(self.store.load)
+        if state.hold:
+            return
+        process = await asyncio.to_thread(self._running_process, state.process)
+        paused = await self._switch.refresh() is DagSwitch.PAUSED
+        hold = Hold(HoldReason.RUN_ENDED_BY_PERSON, self.clock.time_ms(), process, paused)
+        await self._remember(replace(state, hold=hold))
+        self.log.info(f"The run was ended by a person: stopping {self.name}; it stays stopped until it is wanted back.")
+        if process:
+            await self.stop_process(process)
+
+    def _running_process(self, last: ProcessIdentity | None) -> ProcessIdentity | None:
+        with self._verbs:  # a start that is under way comes to its end first
+            try:
+                return identify(self.controller.status(self.name).pid)
+            except HostUnreachableError:
+                return last if last and is_alive(last) else None
+
+    async def clear_by_person(self) -> None:
+        """The task was cleared in Airflow: the process runs on; if it was held, it is wanted back."""
+        self._closed = True
+        self._state = await asyncio.to_thread(self.store.load)
+        if self._state.hold:
+            await self._release("the task was cleared")
+
+    async def stop_process(self, process: ProcessIdentity) -> None:
+        """Stop it through the host, or directly while the host is away."""
+        outcome = await asyncio.to_thread(self._stop_verb, process)
+        self.log.info(f"{self.name} (pid {process.pid}): {outcome}.")
+
+    def _stop_verb(self, process: ProcessIdentity) -> str:
+        with self._verbs:
+            try:
+                return self.controller.stop(self.name, self.pace.stop)
+            except HostUnreachableError:
+                forced = terminate(process, self.pace.stop)
+                return "killed, the process host being away" if forced else "stopped, the process host being away"
+
+    # --- Small things --------------------------------------------------------------------------------------------
+    async def _remember(self, state: SupervisionState) -> None:
+        self._state = state
+        await asyncio.to_thread(self.store.save, state)
+
+    def _say(self, topic: str, text: str) -> None:
+        """Say it now and, while it stays so, once every report interval."""
+        now = self.clock.monotonic()
+        if topic not in self._said or now - self._said[topic] >= self.pace.report:
+            self._said[topic] = now
+            self.log.info(text)
