@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from include.settings import Settings, load_settings
-from include.stack.secrets import ensure_secrets
-from tests.support.ports import free_ports
+from include.settings import Settings
+from tests.support.isolation import isolated_settings
+from tests.support.pipeline import Pipeline
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 
 _NAMES = itertools.count(1)
-_PORTS = (
-    "exchange_port",
-    "exchange_control_port",
-    "producer_health_port",
-    "kafka_port",
-    "kafka_controller_port",
-    "mysql_port",
-    "processor_health_port",
-    "airflow_port",
-)
 
 
 @pytest.fixture(scope="session")
-def session_home() -> Iterator[Path]:
-    """A short-named run-time folder for the session (unix sockets allow some 100 bytes)."""
-    home = Path(tempfile.mkdtemp(prefix="pipeline-"))
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def stack_settings(session_home: Path) -> Settings:
+def stack_settings() -> Iterator[Settings]:
     """Settings with a temporary home, free ports and generated secrets; downloads are shared with ``make up``."""
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    settings = load_settings(home=session_home, **ports)
-    ensure_secrets(settings)
-    return load_settings(home=session_home, **ports)
+    with isolated_settings() as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +75,10 @@ def fresh_database(mysql: MySQLServer, stack_settings: Settings) -> Settings:
     name = f"test_{next(_NAMES)}"
     mysql.create_database(name)
     return stack_settings.model_copy(update={"mysql_database": name})
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Iterator[Pipeline]:
+    """The whole stack as ``make up`` brings it up, Airflow included, with rows arriving; taken down at the end."""
+    with isolated_settings() as settings, Pipeline.running(settings) as running:
+        yield running

@@ -1,0 +1,71 @@
+"""The end of ``make up``: rows arrive in ``moving_averages``, and the person is told where to look."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+from rich.table import Table
+
+from include.services.factory import controller_from_settings
+from include.settings import Feed, Settings
+from include.stack import airflow, readiness
+from include.stack.console import console, step
+from include.stack.processes import PROCESSOR, PRODUCER
+from include.stack.secrets import read_secret, secret_path
+from include.warehouse.reader import WarehouseReader
+
+_ARRIVAL_SECONDS = 180.0
+
+
+def await_rows(settings: Settings, timeout: float = _ARRIVAL_SECONDS) -> None:
+    """Wait until Airflow has started both processes and every symbol has rows.
+
+    Raises :class:`~include.stack.errors.StartError` with the ends of the processes' logs.
+    """
+    controller = controller_from_settings(settings)
+
+    def failure() -> str:
+        logs = (f"--- {name}.log\n  " + "\n  ".join(controller.tail(name, 8)) for name in (PRODUCER, PROCESSOR))
+        return "no rows in moving_averages. Is a supervision Dag paused in Airflow?\n" + "\n".join(logs) + "\n"
+
+    with (
+        step("Airflow has started btc_producer and stream_processor; rows arrive"),
+        closing(WarehouseReader(settings)) as reader,
+    ):
+        readiness.wait_until(lambda: all(controller.status(n).pid for n in (PRODUCER, PROCESSOR)), timeout, failure)
+        readiness.wait_until(lambda: _has_rows(settings, reader), timeout, failure)
+
+
+def _has_rows(settings: Settings, reader: WarehouseReader) -> bool:
+    present = {row.symbol for row in reader.progress()}
+    # a replay holds the symbols of its file, whatever the settings name
+    return bool(present) if settings.feed is Feed.REPLAY else present >= set(settings.symbols)
+
+
+def describe(settings: Settings) -> None:
+    """Print the latest averages, the UI's address, the login, and what to do next."""
+    with closing(WarehouseReader(settings)) as reader:
+        table = Table(
+            "symbol", "window", "from (UTC)", "SMA", "VWAP", "trades", title="Latest averages", title_justify="left"
+        )
+        for row in reader.latest_averages():
+            cells = (
+                row.symbol,
+                f"{row.window_minutes} min",
+                f"{row.window_start:%Y-%m-%d %H:%M}",
+                f"{row.sma}",
+                f"{row.vwap}",
+            )
+            table.add_row(*cells, f"{row.trade_count}")
+    console.print(table)
+    login = f"user [bold]{settings.airflow_admin_user}[/], {_password(settings)}"
+    console.print(f"Airflow UI: [bold]{airflow.url(settings)}[/]   {login}")
+    console.print("Next: make status · make logs NAME=btc_producer · make down")
+
+
+def _password(settings: Settings) -> str:
+    """The password itself on a person's terminal; its file where output may end up in a log."""
+    if sys.stdout.isatty():
+        return f"password [bold]{read_secret(settings, 'airflow_admin_password')}[/]"
+    return f"password in {secret_path(settings, 'airflow_admin_password')}"

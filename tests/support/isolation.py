@@ -1,0 +1,37 @@
+"""Settings of a stack of its own: temporary home, free ports, generated secrets."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from include.settings import Settings, load_settings
+from include.stack.secrets import ensure_secrets
+from tests.support.ports import free_ports
+
+PORTS = (
+    "exchange_port",
+    "exchange_control_port",
+    "producer_health_port",
+    "kafka_port",
+    "kafka_controller_port",
+    "mysql_port",
+    "processor_health_port",
+    "airflow_port",
+)
+
+
+@contextmanager
+def isolated_settings(**overrides: Any) -> Iterator[Settings]:
+    """The home has a short name, as unix sockets allow some 100 bytes, and is removed at the end."""
+    home = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    values = {"home": home, **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)), **overrides}
+    try:
+        ensure_secrets(load_settings(**values))
+        yield load_settings(**values)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
