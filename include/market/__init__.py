@@ -1,1 +1,1 @@
-"""The exchange's market-data protocol: messages, REST, stream, endpoints, weight budget; ``standin`` is a loopback exchange."""
+"""The exchange's market-data protocol: messages, REST, stream, endpoints, weight; ``standin`` is a loopback copy."""

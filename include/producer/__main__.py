@@ -1,0 +1,55 @@
+"""``python -m include.producer``: run btc_producer until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from include.producer.app import BtcProducer
+from include.runtime.errors import AlreadyRunningError
+from include.runtime.logging import configure_logging, get_logger
+from include.runtime.single_instance import hold_single_instance
+from include.settings import Settings, SettingsError, load_settings
+
+EPILOG = """\
+Configured by the environment (PIPELINE_<NAME>) and .env; see include/settings.py for every setting. Those that matter
+here: SYMBOLS, FEED, PRODUCER_*, SILENCE_SECONDS, STREAM_ROTATION_HOURS, LIVE_*_ENDPOINTS, KAFKA_BOOTSTRAP_SERVERS.
+GET /health and /metrics on the loopback port PRODUCER_HEALTH_PORT. SIGTERM stops it cleanly (exit code 0).
+Exit code 2: a wrong setting, a port in use, or a copy that is already running.
+"""
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m include.producer",
+        description="btc_producer: trades from the exchange into the Kafka topic crypto-trades.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    configure_logging()
+    try:
+        settings = load_settings()
+        lock = hold_single_instance("btc_producer", settings.run_dir)
+        producer = BtcProducer(settings)
+    except (SettingsError, AlreadyRunningError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    del lock  # the descriptor stays open, and with it the lock, until the process ends
+    asyncio.run(_run(producer, settings))
+    return 0
+
+
+async def _run(producer: BtcProducer, settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    get_logger("producer").info("starting", symbols=settings.symbols, feed=settings.feed.value)
+    await producer.run(stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""Missing trades, fetched from the exchange by id, page by page. Each step asks once and decides from the answer.
+
+The same steps serve every loss: a gap in the stream, a restart, frames dropped while Kafka was away, and polling
+while no stream endpoint answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+
+from include.market.errors import MarketError, NoEndpointError, RateLimitedError
+from include.market.messages import RestTrade
+from include.market.rest import PAGE_LIMIT, RestClient
+from include.producer.frame_path import FramePath
+from include.producer.publisher import PublisherState
+from include.producer.sequencer import UNKNOWN, IdRange
+from include.producer.tracks import Track, Tracks
+from include.runtime.clock import Clock
+from include.runtime.logging import get_logger
+
+_CONCURRENT = 4  # calls under way at a time
+_GRACE_SECONDS = 0.1  # frames that merely overtook each other close their gap by themselves
+_CONFIRM_SECONDS = 0.5  # between the two answers that make a hole
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
+_EMPTY_ANSWERS = 5  # … for an id that the stream brought, before the exchange is asked what its newest is
+_SHARE_FOR_POLLING = 0.5  # of the weight budget
+_log = get_logger("producer.repair")
+
+
+class Step(StrEnum):
+    """What one step came to."""
+
+    POLLED = "polled"  # nothing was known to be missing; the exchange was asked for what comes next
+    PROGRESS = "progress"
+    NOTHING_YET = "nothing_yet"  # the exchange's REST side does not know the trade yet
+    HOLE_SUSPECTED = "hole_suspected"  # its answer starts behind the id; asked once more
+    HOLE = "hole"  # … and again: there is no such trade
+    DISTRUSTED = "distrusted"  # the stream spoke of ids that the exchange does not know
+    SKIPPED = "skipped"  # the backfill limit
+    NO_ROOM = "no_room"  # Kafka is away
+    RATE_LIMITED = "rate_limited"
+    FAILED = "failed"  # no endpoint answered, or the call was refused
+
+
+class Coverage(StrEnum):
+    """What a page says about ids before its first row."""
+
+    BY_ID = "by_id"  # there are none from the asked id on
+    RECENT = "recent"  # nothing: it is just the newest trades
+
+
+@dataclass(frozen=True)
+class Page:
+    """Trades in id order."""
+
+    rows: list[RestTrade]
+    coverage: Coverage
+
+
+@dataclass
+class _Case:
+    """The repair of one symbol."""
+
+    first: int
+    opened_at: float
+    not_before: float
+    fetched: int = 0
+    failures: int = 0
+    empty_answers: int = 0
+    suspected: IdRange | None = None
+
+
+class Repairer:
+    """Call :meth:`start_due` often; it starts the steps that are due, at most one a symbol at a time."""
+
+    def __init__(self, tracks: Tracks, path: FramePath, client: RestClient, clock: Clock, backfill_limit: int) -> None:
+        self._tracks, self._path, self._client, self._clock = tracks, path, client, clock
+        self._backfill_limit = backfill_limit
+        self._cases: dict[str, _Case] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._polled_at: dict[str, float] = {}
+        self.polling = False
+        self.last_poll_ok_at: float | None = None
+        self.limited_until = 0.0
+        self.last_error: str | None = None
+        self.trades_fetched = self.gaps_repaired = 0
+
+    def start_due(self) -> None:
+        """Start what is due. Must be called on the event loop."""
+        for track in self._tracks:
+            if len(self._running) >= _CONCURRENT:
+                return
+            if track.symbol not in self._running and self._due(track):
+                self._running[track.symbol] = asyncio.create_task(self._run(track), name=f"repair-{track.symbol}")
+
+    async def close(self) -> None:
+        """Cancel what is under way."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def poll_interval(self) -> float:
+        """Seconds between two polls of a symbol: at least 1, more when many symbols share the weight budget."""
+        per_second = self._client.budget.limit * _SHARE_FOR_POLLING / 60
+        return max(1.0, len(self._tracks.by_symbol) * 25 / per_second)
+
+    def polls_answered(self) -> bool:
+        """Whether polling works: an answer within the last few rounds."""
+        answered = self.last_poll_ok_at
+        return answered is not None and self._clock.monotonic() - answered < 3 * self.poll_interval() + 2
+
+    def rate_limited(self) -> bool:
+        """Whether trades are wanted and the exchange's limits forbid to fetch them now."""
+        return self._clock.monotonic() < self.limited_until and (self.polling or bool(self._cases))
+
+    def _due(self, track: Track) -> bool:
+        now = self._clock.monotonic()
+        gap, case = track.sequencer.gap(), self._cases.get(track.symbol)
+        if gap is None:
+            if case is not None:
+                self._close_case(track, case)
+            polled = self._polled_at.get(track.symbol, -1e9)
+            return self.polling and track.sequencer.next_id != UNKNOWN and now - polled >= self.poll_interval()
+        if case is None:
+            self._cases[track.symbol] = _Case(gap.first, now, now + _GRACE_SECONDS)
+            return False
+        return now >= case.not_before and self._path.publisher.state is PublisherState.OPEN
+
+    def _close_case(self, track: Track, case: _Case) -> None:
+        del self._cases[track.symbol]
+        if not case.fetched:
+            return
+        self.gaps_repaired += 1
+        _log.info(
+            "gap repaired",
+            symbol=track.symbol,
+            first=case.first,
+            fetched=case.fetched,
+            seconds=round(self._clock.monotonic() - case.opened_at, 2),
+        )
+
+    async def _run(self, track: Track) -> None:
+        try:
+            while await self.step(track) is Step.PROGRESS and track.sequencer.gap() is not None:
+                self._path.publisher.poll()
+        finally:
+            self._running.pop(track.symbol, None)
+
+    async def step(self, track: Track) -> Step:
+        """Ask the exchange once for what ``track`` needs next (or, while polling, for whatever comes next)."""
+        now = self._clock.monotonic()
+        gap = track.sequencer.gap()
+        if gap is None:
+            return await self._poll(track)
+        case = self._cases.setdefault(track.symbol, _Case(gap.first, now, now))
+        try:
+            if len(gap) > self._backfill_limit and await self._skip(track):
+                return Step.SKIPPED
+            first = track.sequencer.next_id
+            page = await asyncio.to_thread(self._fetch, track.symbol, first, min(PAGE_LIMIT, len(gap)))
+        except MarketError as error:
+            case.failures += 1
+            wait = self._note(error) or _wait_after(case.failures)
+            return self._wait(case, wait, Step.RATE_LIMITED if isinstance(error, RateLimitedError) else Step.FAILED)
+        return await self._judge(track, case, first, page)
+
+    async def _poll(self, track: Track) -> Step:
+        self._polled_at[track.symbol] = self._clock.monotonic()
+        try:
+            page = await asyncio.to_thread(self._fetch, track.symbol, track.sequencer.next_id, PAGE_LIMIT)
+        except MarketError as error:
+            self._note(error)
+            return Step.RATE_LIMITED if isinstance(error, RateLimitedError) else Step.FAILED
+        self.last_poll_ok_at = self._clock.monotonic()
+        self.take(track, page)
+        if len(page.rows) >= PAGE_LIMIT:
+            del self._polled_at[track.symbol]  # there is more: go on at once
+        return Step.POLLED
+
+    def _note(self, error: MarketError) -> float | None:
+        """Keep an error for ``/health``; seconds to wait if the exchange's limits are the reason."""
+        if isinstance(error, RateLimitedError):
+            self.limited_until = self._clock.monotonic() + error.retry_after
+            return error.retry_after
+        self.last_error = str(error)
+        return None
+
+    def _fetch(self, symbol: str, first: int, limit: int) -> Page:
+        try:
+            return Page(self._client.trades_from(symbol, first, limit), Coverage.BY_ID)
+        except NoEndpointError:
+            return Page(self._client.recent_trades(symbol), Coverage.RECENT)
+
+    def take(self, track: Track, page: Page) -> list[int]:
+        """Offer a page's trades; the ids of those that are usable."""
+        usable = [row.trade_id for row in page.rows if self._path.accept_rest(track, row) is not None]
+        self.trades_fetched += len(usable)
+        return usable
+
+    async def _judge(self, track: Track, case: _Case, first: int, page: Page) -> Step:
+        before = track.sequencer.next_id
+        usable = [trade_id for trade_id in self.take(track, page) if trade_id >= before]
+        case.failures = 0
+        if track.sequencer.next_id > before:
+            case.fetched += track.sequencer.next_id - before
+            case.suspected, case.empty_answers = None, 0
+            return Step.PROGRESS
+        if self._path.publisher.state is not PublisherState.OPEN:
+            return Step.NO_ROOM
+        if usable and page.coverage is Coverage.BY_ID and first == before and usable[0] > before:
+            return self._hole(track, case, IdRange(before, usable[0] - 1))
+        case.empty_answers += 1
+        if case.empty_answers >= _EMPTY_ANSWERS and page.coverage is Coverage.BY_ID:
+            return await self._distrust(track, case)
+        return self._wait(case, _wait_after(case.empty_answers), Step.NOTHING_YET)
+
+    def _hole(self, track: Track, case: _Case, ids: IdRange) -> Step:
+        if case.suspected != ids:
+            case.suspected = ids
+            return self._wait(case, _CONFIRM_SECONDS, Step.HOLE_SUSPECTED)
+        _log.warning("the exchange has no trades with these ids", symbol=track.symbol, first=ids.first, last=ids.last)
+        track.mark_hole(ids)
+        case.suspected = None
+        return Step.HOLE
+
+    async def _distrust(self, track: Track, case: _Case) -> Step:
+        """The stream spoke of trades that REST does not give: does the exchange know of them at all?"""
+        case.empty_answers = 0
+        try:
+            newest = await asyncio.to_thread(self._client.newest_trade_id, track.symbol)
+        except MarketError as error:
+            self.last_error = str(error)
+            return self._wait(case, _LONGEST_WAIT, Step.FAILED)
+        if newest is not None and newest >= track.sequencer.next_id:
+            return self._wait(case, _LONGEST_WAIT, Step.NOTHING_YET)
+        claimed = track.sequencer.newest_seen
+        dropped = track.sequencer.distrust_beyond(newest if newest is not None else track.sequencer.next_id - 1)
+        _log.warning("ids unknown to the exchange", symbol=track.symbol, claimed=claimed, newest=newest, drop=dropped)
+        return Step.DISTRUSTED
+
+    async def _skip(self, track: Track) -> bool:
+        newest = await asyncio.to_thread(self._client.newest_trade_id, track.symbol)
+        first = track.sequencer.next_id
+        if newest is None or newest - first + 1 <= self._backfill_limit:
+            return False
+        ids = IdRange(first, newest - self._backfill_limit)
+        _log.error("trades skipped: over the backfill limit", symbol=track.symbol, first=ids.first, last=ids.last)
+        track.skip(ids)
+        return True
+
+    def _wait(self, case: _Case, seconds: float, step: Step) -> Step:
+        case.not_before = self._clock.monotonic() + seconds
+        return step
+
+
+def _wait_after(failures: int) -> float:
+    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(failures - 1, 10))
