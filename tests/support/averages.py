@@ -1,0 +1,33 @@
+"""What ``moving_averages`` holds, in the shape of the reference."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC
+
+import mysql.connector
+
+from include.settings import Settings
+from tests.support.reference import ReferenceAverage
+
+
+def read_averages(settings: Settings) -> dict[tuple[str, int, int], ReferenceAverage]:
+    """All rows, read with the bare driver: the product's own reader must not hide what the table holds."""
+    with closing(
+        mysql.connector.connect(
+            host=settings.mysql_host,
+            port=settings.mysql_port,
+            user=settings.mysql_user,
+            password=settings.mysql_password.get_secret_value(),
+            database=settings.mysql_database,
+        )
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT symbol, window_minutes, window_start, sma, vwap, trade_count, volume, first_trade_id,"
+            " last_trade_id, last_price FROM moving_averages"
+        )
+        return {
+            (symbol, minutes, round(start.replace(tzinfo=UTC).timestamp() * 1000)): ReferenceAverage(*values)
+            for symbol, minutes, start, *values in cursor.fetchall()
+        }
