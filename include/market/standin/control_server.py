@@ -33,7 +33,7 @@ class ControlServer:
     POST    /control/shutdown-notice       send ``serverShutdown`` to every stream connection
     POST    /control/disconnect            ``{"how": "close" | "reset"}``: end every stream connection
     POST    /control/inject                ``{"stream": …, "text": …}``: send any text to a stream's subscribers
-    POST    /control/ban                   ``{"seconds": n}``: 418 for the loopback address; 0 lifts limits and bans
+    POST    /control/reset-limits          forget request weights, connection attempts and bans
     POST    /control/clock                 ``{"factor": f}`` and/or ``{"advance_seconds": n}``
     ======  =============================  =====================================================================
     """
@@ -52,7 +52,7 @@ class ControlServer:
             web.post("/control/shutdown-notice", _guard(self._shutdown_notice)),
             web.post("/control/disconnect", _guard(self._disconnect)),
             web.post("/control/inject", _guard(self._inject)),
-            web.post("/control/ban", _guard(self._ban)),
+            web.post("/control/reset-limits", _guard(self._reset_limits)),
             web.post("/control/clock", _guard(self._clock)),
         ]
 
@@ -103,16 +103,9 @@ class ControlServer:
             raise FaultError('a stream and a text are needed: {"stream": "btcusdt@trade", "text": "{}"}')
         return {"connections": self._exchange.streams.inject(text.encode(), stream)}
 
-    async def _ban(self, request: web.Request) -> Any:
-        seconds = (await _body(request)).get("seconds")
-        if not isinstance(seconds, int | float) or seconds < 0:
-            raise FaultError(f"seconds: received {seconds!r}; allowed is a number of exchange seconds from 0 on")
-        accounting = self._exchange.accounting
-        if seconds:
-            accounting.ban("127.0.0.1", seconds)
-        else:
-            accounting.clear()
-        return {"addresses": accounting.snapshot()}
+    async def _reset_limits(self, request: web.Request) -> Any:
+        self._exchange.accounting.clear()
+        return {"addresses": self._exchange.accounting.snapshot()}
 
     async def _clock(self, request: web.Request) -> Any:
         clock, body = self._exchange.clock, await _body(request)

@@ -12,20 +12,21 @@ from typing import Any, Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from include.market.standin.archive import load_archive, symbol_of
 from include.market.standin.clock import ScaledClock
 from include.market.standin.config import StandInConfig
 from include.market.standin.connection import Ending, reset_transport
 from include.market.standin.context import Context
 from include.market.standin.control_server import ControlServer
+from include.market.standin.endpoints import endpoint_table, views
 from include.market.standin.errors import PortTakenError, StandInError
 from include.market.standin.faults import Acceptance, FaultBoard, Faults
 from include.market.standin.generated_ledger import GeneratedLedger
 from include.market.standin.journal import FileJournal
 from include.market.standin.ledger import Ledger, Pace
 from include.market.standin.limits import Accounting
-from include.market.standin.rest_exchange import ExchangeAnswers
-from include.market.standin.rest_server import Endpoint, RestServer, fixed
-from include.market.standin.rest_trades import TradeAnswers
+from include.market.standin.replayed_ledger import ReplayedLedger
+from include.market.standin.rest_server import RestServer
 from include.market.standin.stream_server import StreamServer
 from include.market.standin.stream_views import ViewBroadcast
 from include.market.standin.trades import Trade
@@ -53,11 +54,11 @@ class StandInExchange:
         self.accounting = Accounting(self.config.limits, self.clock)
         replay = self.config.replay_file is not None
         self.faults = FaultBoard(self.ledger.symbols, self._faults_changed, replay)
-        self._pace = Pace()
-        self._context = Context(
-            self.ledger, self.clock, self.config.limits, self.accounting, self.faults, self.config.seed
-        )
-        self.streams = StreamServer(self._context, ViewBroadcast(self.ledger))
+        self._pace, self._ban_seconds = Pace(), 0.0
+        context = Context(self.ledger, self.clock, self.config.limits, self.accounting, self.faults, self.config.seed)
+        klines, tickers = views(context)
+        self.streams = StreamServer(context, ViewBroadcast(self.ledger, klines, tickers))
+        self._rest = RestServer(endpoint_table(context, klines, tickers), context, self._wait)
         self._ticked = asyncio.Condition()
         self._runners: list[web.AppRunner] = []
         self._sockets: dict[str, asyncio.Server] = {}
@@ -119,7 +120,7 @@ class StandInExchange:
     async def start(self) -> None:
         """Bind both ports and let time pass."""
         application = web.Application(middlewares=[self._gate])
-        application.add_routes(self.streams.routes() + self._rest_server().routes())
+        application.add_routes(self.streams.routes() + self._rest.routes())
         await self._listen("public", application)
         control = web.Application()
         control.add_routes(ControlServer(self).routes())
@@ -162,19 +163,6 @@ class StandInExchange:
             "next_id": self.ledger.next_id(symbol),
             "newest_event_time_ms": int(newest.time_us[0]) // 1000 if len(newest) else None,
         }
-
-    def _rest_server(self) -> RestServer:
-        exchange = ExchangeAnswers(self._context)
-        trades = TradeAnswers(self.ledger)
-        endpoints = [
-            Endpoint("/api/v3/ping", fixed(1), exchange.ping),
-            Endpoint("/api/v3/time", fixed(1), exchange.time),
-            Endpoint("/api/v3/exchangeInfo", fixed(20), exchange.information),
-            Endpoint("/api/v3/trades", fixed(25), trades.recent),
-            Endpoint("/api/v3/historicalTrades", fixed(25), trades.historical),
-            Endpoint("/api/v3/aggTrades", fixed(4), trades.aggregate),
-        ]
-        return RestServer(endpoints, self._context, self._wait)
 
     async def _listen(self, purpose: str, application: web.Application) -> None:
         runner = web.AppRunner(
@@ -222,6 +210,9 @@ class StandInExchange:
         if (pace := faults.pace(self.ledger.symbols)) != self._pace:
             self._pace = pace
             self.ledger.set_pace(pace)
+        if faults.ban_seconds != self._ban_seconds:
+            self._ban_seconds = faults.ban_seconds
+            self.accounting.ban_all(faults.ban_seconds)
         if (faults.connections is Acceptance.REFUSE) != ("public" not in self._sockets):
             self._accepting = asyncio.ensure_future(self._follow_acceptance())
         _LOG.warning("faults changed", faults=faults.active() or "none")
@@ -250,5 +241,9 @@ class StandInExchange:
 
 def _open_ledger(config: StandInConfig, clock: Clock) -> Ledger:
     now_us = clock.time_ms() * 1000
+    if config.replay_file is not None:
+        symbol = symbol_of(config.replay_file) or config.symbols[0]
+        trades = load_archive(config.replay_file)
+        return ReplayedLedger(config.symbols, symbol, trades, config.replay_factor, now_us)
     journal = None if config.state_dir is None else FileJournal(config.state_dir, f"ledger-seed{config.seed}")
     return GeneratedLedger(config.symbols, config.seed, config.rate, now_us, journal)

@@ -81,6 +81,9 @@ class Faults(BaseModel):
     rest_status: Annotated[int, Field(ge=400, le=599)] | None = Field(
         None, description="HTTP status of every REST answer (403, 418, 429, 451, 500, 502, 503, 504 …)."
     )
+    ban_seconds: Seconds = Field(
+        0, description="All addresses are banned (418 with Retry-After) for this many exchange seconds from now."
+    )
     rest_hang_seconds: Seconds = Field(
         0, description="REST answers come after this many exchange seconds; from 10 on with error -1007."
     )

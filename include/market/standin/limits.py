@@ -38,7 +38,7 @@ class _Address:
     weight: int = 0
     five_minutes: int = -1
     requests: int = 0
-    refused: int = 0  # 429 answers in a row of minutes without a pause
+    refused: int = 0  # answers with 429 in this minute
     banned_until_ms: int = 0
     bans: int = 0
     floods: int = 0
@@ -51,12 +51,13 @@ class Accounting:
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits, self._clock = limits, clock
         self._addresses: defaultdict[str, _Address] = defaultdict(_Address)
+        self._all_banned_until_ms = 0
 
     def request(self, address: str, weight: int) -> Decision:
         """Account for a REST request."""
         account, now = self._current(address)
-        if now < account.banned_until_ms:
-            return self._refuse(Admission.BANNED, account, account.banned_until_ms)
+        if now < (until_ms := max(account.banned_until_ms, self._all_banned_until_ms)):
+            return self._refuse(Admission.BANNED, account, until_ms)
         account.weight += weight
         account.requests += 1
         if account.weight > self._limits.request_weight_per_minute:
@@ -68,8 +69,8 @@ class Accounting:
     def connection(self, address: str) -> Decision:
         """Account for an attempt to open a stream connection."""
         account, now = self._current(address)
-        if now < account.banned_until_ms:
-            return self._refuse(Admission.BANNED, account, account.banned_until_ms)
+        if now < (until_ms := max(account.banned_until_ms, self._all_banned_until_ms)):
+            return self._refuse(Admission.BANNED, account, until_ms)
         moment = self._clock.monotonic()
         while account.attempts and account.attempts[0] <= moment - self._limits.connection_attempt_seconds:
             account.attempts.popleft()
@@ -87,24 +88,20 @@ class Accounting:
             account.floods = 0
             self._ban(account)
 
-    def ban(self, address: str, seconds: float) -> None:
-        """Ban an address from now on."""
-        account, now = self._current(address)
-        account.banned_until_ms = now + round(seconds * 1000)
-
-    def used_weight(self, address: str) -> int:
-        """Request weight used in this minute."""
-        return self._current(address)[0].weight
+    def ban_all(self, seconds: float) -> None:
+        """Ban every address from now on; 0 lifts this ban."""
+        self._all_banned_until_ms = self._clock.time_ms() + round(seconds * 1000)
 
     def clear(self) -> None:
         """Forget all counts and bans."""
         self._addresses.clear()
+        self._all_banned_until_ms = 0
 
     def snapshot(self) -> dict[str, dict[str, int]]:
         """Counts and bans by address."""
         return {
             address: {
-                "used_weight": self.used_weight(address),
+                "used_weight": self._current(address)[0].weight,
                 "requests": account.requests,
                 "refused": account.refused,
                 "banned_until_ms": account.banned_until_ms,

@@ -15,6 +15,7 @@ from include.market.standin.parameters import ApiError, Parameters
 from include.market.standin.payloads import TimeUnit
 
 Answer = Callable[[Parameters, TimeUnit], Any]
+Weight = Callable[[web.Request], int]
 Waiter = Callable[[float], Awaitable[None]]  # waits exchange seconds
 
 _UNITS = {"": TimeUnit.MILLISECOND, "MILLISECOND": TimeUnit.MILLISECOND, "MICROSECOND": TimeUnit.MICROSECOND}
@@ -45,8 +46,8 @@ _FAULT_RETRY_SECONDS = 60
 class Endpoint:
     """A row of the endpoint table: what it weighs (given the query) and who answers it."""
 
-    path: str
-    weight: Callable[[web.Request], int]
+    path: str  # below /api/v3/
+    weight: Weight
     answer: Answer
 
 
@@ -63,7 +64,7 @@ class RestServer:
 
     def routes(self) -> list[web.RouteDef]:
         """Routes of the public port."""
-        return [web.get(endpoint.path, self._handler(endpoint)) for endpoint in self._endpoints]
+        return [web.get(f"/api/v3/{endpoint.path}", self._handler(endpoint)) for endpoint in self._endpoints]
 
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -107,16 +108,6 @@ class RestServer:
             headers = {"Retry-After": str(_FAULT_RETRY_SECONDS)} if status in (418, 429) else {}
             until = self._context.clock.time_ms() + _FAULT_RETRY_SECONDS * 1000
             raise ApiError(code, message.format(until=until), status, headers)
-
-
-def by_symbol(one: int, several: int) -> Callable[[web.Request], int]:
-    """The weight of endpoints that cost ``several`` unless a single ``symbol`` is asked for."""
-    return lambda request: one if "symbol" in request.query else several
-
-
-def fixed(weight: int) -> Callable[[web.Request], int]:
-    """The same weight for every query."""
-    return lambda request: weight
 
 
 def _time_unit(request: web.Request) -> TimeUnit:
