@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     kafka_controller_port: Port = Field(29093, description="Loopback port of the local broker's KRaft controller.")
     kafka_bootstrap_servers: str = Field("", description="Brokers as host:port[,…]; empty means the local broker.")
     kafka_heap_megabytes: Annotated[int, Field(ge=256)] = Field(512, description="Heap of the local broker.")
+    trades_topic: str = Field("crypto-trades", min_length=1, description="Topic that the stream processor reads.")
     topic_partitions: Count = Field(3, description="Partitions of crypto-trades.")
     topic_retention_hours: Annotated[float, Field(gt=0)] = Field(168.0, description="Retention of crypto-trades.")
 
@@ -140,6 +141,12 @@ class Settings(BaseSettings):
     max_offsets_per_trigger: Count = Field(500_000, description="Most records in one micro-batch.")
     watermark_seconds: Annotated[float, Field(ge=0)] = Field(
         10.0, description="How far a window's end must lie behind the newest event time to be marked final."
+    )
+    stream_retry_seconds: Annotated[float, Field(ge=0)] = Field(
+        120.0, description="How long the streaming query is restarted over Kafka errors before the job fails."
+    )
+    processor_stop_seconds: Seconds = Field(
+        8.0, description="How long a stopping stream processor waits for its running micro-batch before abandoning it."
     )
     processor_health_port: Port = Field(28102, description="Loopback port of stream_processor's /health and /metrics.")
 
@@ -249,6 +256,11 @@ class Settings(BaseSettings):
     @property
     def spark_jars_dir(self) -> Path:
         """Jars that the stream processor adds to Spark's own."""
+        return self.cache / "jars" / "spark"
+
+    @property
+    def spark_jars_dir(self) -> Path:
+        """Jars of Spark's Kafka connector, as the local stack caches them."""
         return self.cache / "jars" / "spark"
 
     @property
