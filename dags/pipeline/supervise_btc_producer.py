@@ -1,0 +1,40 @@
+"""Keep ``btc_producer`` running: it reads the exchange and writes every trade to Kafka."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.sdk import dag, task
+
+from include.services.names import PRODUCER
+from playbook_airflow.supervise import SuperviseOperator
+from playbook_airflow.supervision_doc import supervision_doc
+from playbook_airflow.tags import DagTag
+
+
+@dag(
+    dag_id="supervise_btc_producer",
+    schedule="@continuous",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=10)},
+    tags=[DagTag.PIPELINE, DagTag.SUPERVISION],
+    description="Keeps the producer running",
+    doc_md=supervision_doc(PRODUCER, "exchange → Kafka", "The task `kafka`"),
+)
+def supervise_btc_producer() -> None:
+    @task(task_id="kafka", execution_timeout=timedelta(seconds=60))
+    def look_at_kafka() -> dict[str, Any]:
+        """Does the broker answer, and do the topics have their partitions?"""
+        from playbook_airflow.dependencies import kafka_facts
+
+        return kafka_facts()
+
+    SuperviseOperator(task_id="supervise", service=PRODUCER)
+    look_at_kafka()
+
+
+supervise_btc_producer()

@@ -1,0 +1,147 @@
+"""Every Dag file, by the house rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+FILES = sorted(DAGS.rglob("*.py"))
+DAG_IDS = {"supervise_btc_producer", "supervise_stream_processor"}
+PARSE_SECONDS = 1.0  # on a busy machine; some 0.05 s on a quiet one
+
+
+@pytest.fixture(scope="module")
+def dag_bag():
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=str(DAGS), collect_dags=True)
+
+
+def test_all_dags_load_and_are_the_ones_that_were_agreed(dag_bag) -> None:
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == DAG_IDS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_one_file_holds_one_dag_of_its_name(dag_bag, path: Path) -> None:
+    assert [d.dag_id for d in dag_bag.dags.values() if Path(d.fileloc) == path] == [path.stem]
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_every_dag_says_whose_it_is_what_it_is_for_and_how_to_use_it(dag_bag, dag_id: str) -> None:
+    from playbook_airflow.tags import DagTag
+
+    dag = dag_bag.dags[dag_id]
+    assert dag.default_args["owner"] != "airflow"
+    assert {"owner", "retries"} <= dag.default_args.keys()
+    assert dag.tags
+    assert dag.tags <= set(DagTag)
+    assert dag.description
+    assert len(dag.doc_md) > 500
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+    for name in dag.params:
+        schema = dag.params.get_param(name).schema
+        assert schema.get("type") or schema.get("enum"), f"{name} has no schema"
+        assert dag.params.get_param(name).description, f"{name} has no description"
+    for task in dag.tasks:
+        assert task.owner == dag.default_args["owner"]
+        assert task.task_id == "supervise" or task.execution_timeout, f"{task.task_id} may run for ever"
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_a_supervision_dag_supervises_and_nothing_gates_it(dag_bag, dag_id: str) -> None:
+    dag = dag_bag.dags[dag_id]
+    supervise = dag.get_task("supervise")
+    assert dag_id == f"supervise_{supervise.service}"
+    assert dag.schedule == "@continuous"
+    assert not supervise.upstream_task_ids
+    assert not supervise.downstream_task_ids
+    assert supervise.retries == 0, "a retry would get round the restart budget"
+    for word in ("mark the run **failed**", "off and on", "pause", "Crash loop", "Process log", supervise.service):
+        assert word in dag.doc_md, f"the person is not told about {word}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_a_dag_file_only_wires(path: Path) -> None:
+    """At the top level: imports, one decorated function, one call."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Constant)
+        assert isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef) or is_call, ast.unparse(node)
+    imported = {n.module or "" for n in tree.body if isinstance(n, ast.ImportFrom)}
+    heavy = ("confluent_kafka", "mysql", "pyspark", "requests", "sqlalchemy", "airflow.providers")
+    assert not [m for m in imported if m.startswith(heavy)]
+    assert len(path.read_text().splitlines()) < 80
+
+
+_PARSE = """
+    import json, runpy, sys, time
+    import airflow.sdk, pendulum, pydantic_settings
+    before = set(sys.modules)
+    from playbook_airflow import dependencies, supervise, supervision_doc, tags  # all that Dag files may need
+    loaded = sorted({m.split(".")[0] for m in set(sys.modules) - before})
+
+    def guard(event, arguments):
+        forbidden = event in ("socket.connect", "subprocess.Popen", "sqlite3.connect", "os.system", "time.sleep")
+        if event == "open":
+            name, mode = str(arguments[0]), str(arguments[1] or "")
+            forbidden = "w" in mode or "a" in mode or not name.endswith((".py", ".pyc", ".so"))
+        if forbidden:
+            raise RuntimeError(f"top-level I/O: {event} {arguments}")
+
+    sys.addaudithook(guard)
+    seconds, errors = {}, {}
+    for path in sys.argv[1:]:
+        begin = time.perf_counter()
+        try:
+            runpy.run_path(path)
+        except Exception as error:
+            errors[path] = repr(error)
+        seconds[path] = time.perf_counter() - begin
+    print(json.dumps({"loaded": loaded, "errors": errors, "seconds": seconds}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, Any]:
+    """All Dag files parsed in a fresh interpreter that refuses sockets, subprocesses and files other than code."""
+    folders = os.pathsep.join([str(DAGS.parent), str(DAGS.parent / "plugins")])
+    environment = {**os.environ, "PYTHONPATH": folders, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", textwrap.dedent(_PARSE), *map(str, FILES)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr[-1500:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_parsing_does_no_input_or_output(parsed: dict[str, Any]) -> None:
+    assert parsed["errors"] == {}
+
+
+def test_parsing_is_quick(parsed: dict[str, Any]) -> None:
+    assert set(parsed["seconds"]) == set(map(str, FILES))
+    assert max(parsed["seconds"].values()) < PARSE_SECONDS
+
+
+def test_importing_the_dag_side_of_the_plugins_pulls_in_nothing_heavy(parsed: dict[str, Any]) -> None:
+    heavy = {"confluent_kafka", "mysql", "fastapi", "httpx", "supervisor", "pyspark"}
+    assert not heavy & set(parsed["loaded"])
+
+
+def test_the_plugin_loader_sees_the_entry_module_only() -> None:
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+
+    seen = {
+        Path(p).relative_to(DAGS.parent / "plugins")
+        for p in find_path_from_directory(DAGS.parent / "plugins", ".airflowignore")
+    }
+    assert {p for p in seen if p.suffix == ".py"} == {Path("pipeline_plugin.py")}
