@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+# the first Python that really runs (a version manager's shim may not) and is new enough
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
 UV_VERSION := 0.13.9
@@ -22,8 +24,8 @@ help: ## List the verbs
 install: $(INSTALLED) ## Build the virtual environment from requirements.txt
 
 $(INSTALLED): requirements.txt
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; found: $$("$(PYTHON)" --version 2>&1). Set PYTHON=/path/to/python3.11."; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed; found: $$(python3 --version 2>&1 || true)." \
+	  "Install one, or name it: make install PYTHON=/path/to/python3.12"; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || \
 	  { echo "The venv module is not usable. On Debian and Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 	@$(PY) -m pip install --quiet uv==$(UV_VERSION)

@@ -16,7 +16,7 @@ from include.producer.publisher import Origin, Publisher, Sent
 from include.producer.sequencer import Offered
 from include.producer.tracks import Track, Tracks
 from include.producer.validation import (
-    LONGEST_TRADE,
+    LONGEST_FRAME,
     Rejection,
     TradeCheck,
     decode_frame,
@@ -36,6 +36,9 @@ class FrameKind(StrEnum):
     TRADE = "trade"
     INVALID = "invalid"
     SHUTDOWN_NOTICE = "shutdown_notice"  # the exchange will close the connection soon
+
+
+_TRADE = FrameKind.TRADE  # looked up once, not for each trade
 
 
 class FramePath:
@@ -62,18 +65,17 @@ class FramePath:
                 return FrameKind.SHUTDOWN_NOTICE
             return self._reject(frame, explain_undecodable(frame, error), stream)
         rejection = self._check.problem(trade)
-        value = bytes(data)
-        if rejection is None and len(value) > LONGEST_TRADE:
-            rejection = Rejection(DeadLetterReason.SCHEMA_MISMATCH, f"{len(value)} bytes are too long for a trade")
+        if rejection is None and len(frame) > LONGEST_FRAME:
+            rejection = Rejection(DeadLetterReason.SCHEMA_MISMATCH, f"{len(frame)} bytes are too long for a trade")
         if rejection is not None:
             return self._reject(frame, rejection, stream)
         track = self._by_symbol[trade.symbol]
         track.received += 1
         track.newest_event_time_ms = trade.trade_time_ms
-        track.sequencer.offer(trade.trade_id, value)
+        track.sequencer.offer(trade.trade_id, bytes(data))
         self.flood.valid += 1
         self.last_trade = trade
-        return FrameKind.TRADE
+        return _TRADE
 
     def accept_rest(self, track: Track, row: RestTrade) -> Offered | None:
         """Take one trade that was fetched by id; None when it cannot be used (it is dead-lettered)."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from include.producer.publisher import Origin, Sent
 
+Send = Callable[[int, bytes, Origin], Sent]
 UNKNOWN = -1  # the first id to publish is not known yet
 
 
@@ -23,6 +24,9 @@ class Offered(StrEnum):
     DUPLICATE = "duplicate"  # its id was published before
     HELD = "held"  # it waits for the trades before it
     DISCARDED = "discarded"  # no room; it will be fetched by id
+
+
+_TAKEN, _PUBLISHED = Sent.TAKEN, Offered.PUBLISHED  # looked up once, not for each trade
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class IdRange:
 
 
 class Sequencer:
-    """``send`` publishes one trade (value as bytes) and says whether it was taken."""
+    """``send`` publishes one trade and says whether it was taken."""
 
     __slots__ = ("_held", "_hold_limit", "_send", "duplicates", "newest_seen", "next_id")
 
-    def __init__(self, send: Callable[[int, bytes, Origin], Sent], hold_limit: int, next_id: int = UNKNOWN) -> None:
+    def __init__(self, send: Send, hold_limit: int, next_id: int = UNKNOWN) -> None:
         self._send, self._hold_limit = send, hold_limit
         self._held: dict[int, tuple[bytes, Origin]] = {}
         self.next_id = next_id  # the next id to publish
@@ -52,12 +56,12 @@ class Sequencer:
         """Take a trade from wherever."""
         self.newest_seen = max(self.newest_seen, trade_id)
         if trade_id == self.next_id:
-            if self._send(trade_id, value, origin) is not Sent.TAKEN:
+            if self._send(trade_id, value, origin) is not _TAKEN:
                 return Offered.DISCARDED
             self.next_id = trade_id + 1
             if self._held:
                 self._release()
-            return Offered.PUBLISHED
+            return _PUBLISHED
         if trade_id < self.next_id:
             self.duplicates += 1
             return Offered.DUPLICATE
@@ -77,7 +81,7 @@ class Sequencer:
             del self._held[trade_id]
         self._release()
 
-    def reattach(self, send: Callable[[int, bytes, Origin], Sent]) -> None:
+    def reattach(self, send: Send) -> None:
         """Publish by another way from now on (the publisher was replaced)."""
         self._send = send
 

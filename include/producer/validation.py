@@ -15,7 +15,7 @@ from include.broker.dead_letters import DeadLetterReason
 from include.market.messages import CombinedFrame, EventHeader, TradeEvent
 from include.runtime.clock import Clock
 
-LONGEST_TRADE = 4096  # bytes; a trade has some 170
+LONGEST_FRAME = 4096  # bytes; a trade with its wrapper has some 200
 _GREATEST_ID = 2**63 - 1
 _EARLIEST_MS = 1_483_228_800_000  # 2017, the year the exchange opened
 _AHEAD_MS = 86_400_000  # more than any clock error, less than any mistaken unit
