@@ -34,27 +34,26 @@ class _Timeline:
         self.starts.append(segment.start_us)
         self.rates.append(segment.rates.get(symbol, 0.0))
 
-    def order_time(self, trade_id: int) -> tuple[int, int, int]:
-        """Time (µs), first trade id and one past the last trade id of the order that a trade belongs to."""
+    def order_time(self, number: int, trade_id: int) -> tuple[int, int, int]:
+        """The order that a trade belongs to if segment ``number`` makes it: time (µs), first id, one past the last."""
         block = self.generator.block_of(trade_id)
-        first = int(block.order_first[trade_id - block.first_id])
-        lag = float(block.lag[trade_id - block.first_id])
-        stop = self.generator.first_of_aggregate(int(block.aggregate[trade_id - block.first_id]) + 1)
-        number = bisect_right(self.first_ids, first) - 1
+        index = trade_id - block.first_id
+        first, lag = int(block.order_first[index]), float(block.lag[index])
+        stop = self.generator.first_of_aggregate(int(block.aggregate[index]) + 1)
         time_us = self.starts[number] + floor((first - self.first_ids[number] + lag) * SECOND_US / self.rates[number])
         return time_us, first, stop
 
     def count_until(self, number: int, time_us: int) -> int:
-        """Id after the last trade that segment ``number`` makes at or before ``time_us``."""
+        """Id after the last trade that segment ``number`` makes at or before ``time_us`` if it is not ended before."""
         first_id, rate = self.first_ids[number], self.rates[number]
         if rate == 0 or time_us < self.starts[number]:
             return first_id
         candidate = first_id + floor((time_us - self.starts[number]) * rate / SECOND_US)
-        time_of_order, first, stop = self.order_time(candidate)
-        while time_of_order <= time_us:
-            time_of_order, first, stop = self.order_time(stop)
-        while first > first_id and self.order_time(first - 1)[0] > time_us:
-            first = self.order_time(first - 1)[1]
+        time_of_order, first, stop = self.order_time(number, candidate)
+        while time_of_order <= time_us:  # the estimate is at most an order off
+            time_of_order, first, stop = self.order_time(number, stop)
+        while first > first_id and (before := self.order_time(number, first - 1))[0] > time_us:
+            first = before[1]
         return first
 
     def times(self, block: Block, first: int, stop: int) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
