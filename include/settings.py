@@ -259,11 +259,6 @@ class Settings(BaseSettings):
         return self.cache / "jars" / "spark"
 
     @property
-    def spark_jars_dir(self) -> Path:
-        """Jars of Spark's Kafka connector, as the local stack caches them."""
-        return self.cache / "jars" / "spark"
-
-    @property
     def supervisor_socket(self) -> Path:
         """Private unix socket of the process host."""
         return self.run_dir / "supervisor.sock"

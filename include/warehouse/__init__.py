@@ -1,1 +1,1 @@
-"""MySQL: schema, migrations, connection pool, idempotent writer."""
+"""MySQL: schema and migrations, connections, the exact writer of averages, readers."""
