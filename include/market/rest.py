@@ -117,7 +117,7 @@ class RestClient:
         try:
             response = self._session.get(endpoint.url + call.value, params=query, timeout=self._timeouts)
         except requests.RequestException as error:
-            raise EndpointError(endpoint.url, f"{type(error).__name__}: {error}"[:200]) from error
+            raise EndpointError(endpoint.url, _cause(error)) from error
         if (used := response.headers.get(_WEIGHT_HEADER, "")).isdecimal():
             self.budget.observe(int(used))
         status = response.status_code
@@ -156,3 +156,10 @@ def _session(*, trust_environment: bool) -> requests.Session:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+def _cause(error: requests.RequestException) -> str:
+    """The innermost reason: ``requests`` wraps it in a page of text."""
+    inner: object = error.args[0] if error.args else error
+    inner = getattr(inner, "reason", None) or inner
+    return f"{type(error).__name__}: {str(inner).rsplit(': ', 1)[-1]}"[:200]

@@ -7,10 +7,11 @@ import asyncio
 from include.broker.topics import DEAD_LETTERS, TRADES, TopicSpec, expected_topics
 from include.market.endpoints import stream_ladder
 from include.market.rest import RestClient
+from include.producer.errors import LastError
 from include.producer.feed import Feed
 from include.producer.flood import FloodDetector
 from include.producer.frame_path import FramePath
-from include.producer.kafka_publisher import KafkaPublisher
+from include.producer.kafka_publisher import KafkaPublisher, KafkaTarget
 from include.producer.metrics import registry
 from include.producer.publisher import Publisher, PublisherState
 from include.producer.repair import Repairer
@@ -47,12 +48,13 @@ class BtcProducer:
         clock: Clock | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock or SystemClock()
-        self._topic, self._dead_letter_topic = topic, dead_letter_topic
+        self._target = KafkaTarget(
+            settings.bootstrap_servers, topic, dead_letter_topic, settings.producer_buffer_trades
+        )
         self.stopping, self.replacements = False, 0
         self._replacing: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
-        self._start_error: str | None = None
-        self._publisher_error: str | None = None
+        self.last_error = LastError()
 
         self.publisher: Publisher = self._new_publisher()
         self.tracks = Tracks([self._new_track(symbol) for symbol in settings.symbols])
@@ -61,7 +63,14 @@ class BtcProducer:
         self.path = FramePath(self.tracks, self.publisher, self._check, self.flood, self._clock)
         self.client = RestClient(settings.rest_endpoints, self._clock)
         self.silence = SilenceWatch(self.tracks, self._newest_trade_id, settings.silence_seconds, self._clock)
-        self.repairer = Repairer(self.tracks, self.path, self.client, self._clock, settings.producer_backfill_limit)
+        self.repairer = Repairer(
+            self.tracks,
+            self.path,
+            self.client,
+            clock=self._clock,
+            backfill_limit=settings.producer_backfill_limit,
+            last_error=self.last_error,
+        )
         self.feed = Feed(
             symbols=settings.symbols,
             endpoints=stream_ladder(settings.stream_endpoints, self._clock),
@@ -70,9 +79,10 @@ class BtcProducer:
             clock=self._clock,
             rotation_seconds=settings.stream_rotation_hours * 3600,
             on_connected=self.silence.start_over,
+            last_error=self.last_error,
         )
         self._resumption = Resumption(
-            settings.bootstrap_servers, self._topics(), self.client, settings.start_from, self._report_start_error
+            settings.bootstrap_servers, self._topics(), self.client, settings.start_from, self.last_error
         )
         self.report = Report(self)
         self.endpoint = HealthEndpoint(settings.producer_health_port, self.report.health, registry(self.report.samples))
@@ -81,29 +91,13 @@ class BtcProducer:
         """Work until ``stop`` is set, then flush within a deadline."""
         self.endpoint.start()
         feed = asyncio.create_task(self.feed.run(), name="feed")
-        anchoring = asyncio.create_task(self._start(), name="anchoring")
+        anchoring = asyncio.create_task(self._resumption.anchor(self.tracks), name="anchoring")
         try:
             await self._work(stop, feed, anchoring)
         finally:
             self.stopping = True
             _log.info("stopping", unacknowledged=self.publisher.position().buffered)
             await self._end(feed, anchoring)
-
-    def last_error(self) -> str | None:
-        """What last went wrong, the most important part first."""
-        position = self.publisher.position()
-        errors = (
-            self._start_error,
-            self._publisher_error,
-            position.last_error,
-            self.feed.last_error,
-            self.repairer.last_error,
-        )
-        return next((error for error in errors if error), None)
-
-    async def _start(self) -> None:
-        await self._resumption.anchor(self.tracks)
-        self._start_error = None
 
     async def _work(self, stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
         previous: Status | None = None
@@ -130,7 +124,9 @@ class BtcProducer:
         self._check.refresh()
         now = self.report.status()
         if now is not previous:
-            _log.info("status", status=now.value, before=previous.value if previous else None, error=self.last_error())
+            _log.info(
+                "status", status=now.value, before=previous.value if previous else None, error=self.last_error.text
+            )
         return now
 
     def _tend_silence(self) -> None:
@@ -161,8 +157,7 @@ class BtcProducer:
 
     async def _replace_publisher(self) -> None:
         """Kafka refused a message for good: drop all that is unacknowledged, go on behind what the topic holds."""
-        self._publisher_error = self.publisher.position().last_error
-        _log.error("kafka producer broken, replacing it", error=self._publisher_error)
+        _log.error("kafka producer broken, replacing it", error=self.last_error.text)
         await asyncio.to_thread(self.publisher.abandon)
         anchored = frozenset(t.symbol for t in self.tracks if t.sequencer.next_id != UNKNOWN)
         published = await self._resumption.newest_published(anchored, {})
@@ -177,7 +172,6 @@ class BtcProducer:
                 track.sequencer.anchor(track.first_id if newest is None else newest + 1)
         self.publisher = self.path.publisher = fresh
         self.replacements += 1
-        self._publisher_error = None
         _log.info("kafka producer replaced", published=published)
 
     async def _end(self, *tasks: asyncio.Task[None]) -> None:
@@ -196,18 +190,8 @@ class BtcProducer:
     async def _newest_trade_id(self, symbol: str) -> int | None:
         return await asyncio.to_thread(self.client.newest_trade_id, symbol)
 
-    def _report_start_error(self, error: str) -> None:
-        self._start_error = error
-
     def _new_publisher(self) -> KafkaPublisher:
-        settings = self.settings
-        return KafkaPublisher(
-            settings.bootstrap_servers,
-            self._topic,
-            self._dead_letter_topic,
-            settings.producer_buffer_trades,
-            self._clock,
-        )
+        return KafkaPublisher(self._target, self._clock, self.last_error)
 
     def _new_track(self, symbol: str) -> Track:
         channel = self.publisher.channel(symbol)
@@ -215,6 +199,6 @@ class BtcProducer:
         return Track(symbol, Sequencer(channel.send, limit), channel)
 
     def _topics(self) -> tuple[TopicSpec, ...]:
-        names = {TRADES: self._topic, DEAD_LETTERS: self._dead_letter_topic}
+        names = {TRADES: self._target.topic, DEAD_LETTERS: self._target.dead_letter_topic}
         by_name = {spec.name: spec for spec in expected_topics(self.settings)}
         return tuple(TopicSpec(new, by_name[old].partitions, by_name[old].config) for old, new in names.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 class TailUnsettledError(Exception):
     """The end of the topic kept moving while no producer of ours was writing: a second producer is at work."""
@@ -15,3 +17,19 @@ class TailUnreadableError(Exception):
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
         super().__init__(f"no records of {topic}-{partition} from offset {offset} on arrived in time")
+
+
+class LastError:
+    """The newest error of the process, whichever part it came from; for ``/health``."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+
+    def note(self, part: str, error: object) -> None:
+        """Keep an error, with the time and the part it happened in."""
+        self._text = f"{datetime.now(UTC).isoformat(timespec='seconds')} {part}: {error}"
+
+    @property
+    def text(self) -> str | None:
+        """``<time> <part>: <error>``; None when there was none."""
+        return self._text

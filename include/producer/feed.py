@@ -17,6 +17,7 @@ from include.market.endpoints import Endpoint, EndpointLadder
 from include.market.errors import EndpointError, RateLimitedError, StreamClosedError
 from include.market.stream import StreamConnection
 from include.market.weight import RetryAfterGate
+from include.producer.errors import LastError
 from include.producer.frame_path import FrameKind, FramePath
 from include.runtime.clock import Clock
 from include.runtime.logging import get_logger
@@ -66,16 +67,17 @@ class Feed:
         clock: Clock,
         rotation_seconds: float,
         on_connected: Callable[[], None],
+        last_error: LastError,
     ) -> None:
         self._symbols, self.endpoints, self._gate, self._path, self._clock = symbols, endpoints, gate, path, clock
         self._rotation_seconds, self._on_connected = rotation_seconds, on_connected
+        self._last_error = last_error
         self._rng = random.Random()  # noqa: S311 (jitter needs no secrecy)
         self._backoff, self._attempts = Backoff(), AttemptBudget(clock)
         self._wished = asyncio.Event()
         self._wish: Wish | None = None
         self.trust, self.untrusted_since = Trust.DOWN, clock.monotonic()
         self.connections = self.rotations = 0
-        self.last_error: str | None = None
         self.current_url: str | None = None
 
     async def run(self) -> None:
@@ -126,7 +128,6 @@ class Feed:
     async def _try_endpoints(self) -> _Live | None:
         for endpoint, permission in self.endpoints.candidates():
             if not permission.granted:
-                self.last_error = f"{endpoint.url}: circuit breaker {permission.value}"
                 continue
             self._attempts.spend()
             try:
@@ -134,11 +135,11 @@ class Feed:
             except RateLimitedError as error:
                 endpoint.breaker.succeed()  # it answered; another host would not help, limits count per address
                 self._gate.close(error.retry_after, error.status or 429)
-                self.last_error = str(error)
+                self._last_error.note("stream", error)
                 return None
             except EndpointError as error:
                 endpoint.breaker.fail()
-                self.last_error = str(error)
+                self._last_error.note("stream", error)
                 _log.warning("stream endpoint failed", url=endpoint.url, cause=error.cause)
                 continue
             return self._begin(connection, endpoint)
@@ -233,7 +234,7 @@ class Feed:
                 elif kind is FrameKind.SHUTDOWN_NOTICE:
                     self._ask_for(Wish.SHUTDOWN_NOTICE)
         except StreamClosedError as closed:
-            self.last_error = f"{endpoint.url}: {closed}"
+            self._last_error.note("stream", f"{endpoint.url}: {closed}")
             _log.warning("stream closed", url=endpoint.url, cause=str(closed), frames=frames)
             if not last_ids:
                 endpoint.breaker.fail()

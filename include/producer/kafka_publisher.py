@@ -12,12 +12,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from include.broker.dead_letters import DeadLetter
+from include.producer.errors import LastError
 from include.producer.publisher import Origin, PublisherPosition, PublisherState, Sent
 from include.runtime.clock import Clock
 
@@ -67,16 +69,27 @@ def producer_config(bootstrap_servers: str, buffer_trades: int) -> dict[str, Any
     }
 
 
+@dataclass(frozen=True)
+class KafkaTarget:
+    """Where to publish, and how many trades may be unacknowledged."""
+
+    bootstrap_servers: str
+    topic: str
+    dead_letter_topic: str
+    buffer_trades: int
+
+
 class KafkaChannel:
     """See :class:`include.producer.publisher.Channel`."""
 
-    __slots__ = ("_key", "_marks", "_owner", "_pending", "_produce", "_topic", "acknowledged")
+    __slots__ = ("_key", "_marks", "_on_delivery", "_owner", "_pending", "_produce", "_topic", "acknowledged")
 
     def __init__(self, owner: KafkaPublisher, producer: Producer, topic: str, symbol: str) -> None:
         self._owner, self._topic, self._key = owner, topic, symbol.encode()
         self._produce = producer.produce
         self._pending: deque[int] = deque()  # ids handed over, in order
         self._marks: deque[tuple[int, float]] = deque()  # (id, when it was the newest handed over)
+        self._on_delivery = self._delivered  # one bound method: one a message would keep the garbage collector busy
         self.acknowledged: int | None = None
 
     def send(self, trade_id: int, value: bytes, origin: Origin) -> Sent:
@@ -86,9 +99,9 @@ class KafkaChannel:
             return owner.refuse()
         try:
             if origin is _STREAM:  # positional arguments: parsed in half the time
-                self._produce(self._topic, value, self._key, _ANY_PARTITION, self._delivered)
+                self._produce(self._topic, value, self._key, _ANY_PARTITION, self._on_delivery)
             else:
-                self._produce(self._topic, value, self._key, on_delivery=self._delivered, headers=_REST_HEADERS)
+                self._produce(self._topic, value, self._key, on_delivery=self._on_delivery, headers=_REST_HEADERS)
         except BufferError:  # librdkafka's own bound, in bytes
             return owner.pause()
         except KafkaException as error:
@@ -118,11 +131,11 @@ class KafkaChannel:
 
 
 class KafkaPublisher:
-    """See :class:`include.producer.publisher.Publisher`. ``limit`` bounds the unacknowledged trades."""
+    """See :class:`include.producer.publisher.Publisher`."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, dead_letter_topic: str, limit: int, clock: Clock) -> None:
-        self._topic, self._dead_letter_topic = topic, dead_letter_topic
-        self._clock, self.limit, self._low_water = clock, limit, limit // 2
+    def __init__(self, target: KafkaTarget, clock: Clock, last_error: LastError) -> None:
+        self._target, self._clock, self._last_error = target, clock, last_error
+        self.limit = limit = target.buffer_trades
         self.bound = limit  # of unacknowledged trades: the limit while OPEN, else none may be added
         self._channels: dict[str, KafkaChannel] = {}
         self.state = PublisherState.OPEN
@@ -131,14 +144,13 @@ class KafkaPublisher:
         self._round_trip_seconds = 0.0
         self._dead_letters_pending = 0
         self._oldest_since: float | None = None
-        self._last_error: str | None = None
-        config = producer_config(bootstrap_servers, limit)
+        config = producer_config(target.bootstrap_servers, limit)
         self._producer = Producer({**config, "error_cb": self._on_error, "stats_cb": self._on_statistics})
 
     def channel(self, symbol: str) -> KafkaChannel:
         """See :class:`include.producer.publisher.Publisher`."""
         if symbol not in self._channels:
-            self._channels[symbol] = KafkaChannel(self, self._producer, self._topic, symbol)
+            self._channels[symbol] = KafkaChannel(self, self._producer, self._target.topic, symbol)
         return self._channels[symbol]
 
     def send_dead_letter(self, letter: DeadLetter) -> Sent:
@@ -149,7 +161,7 @@ class KafkaPublisher:
             return Sent.FULL
         try:
             self._producer.produce(
-                self._dead_letter_topic,
+                self._target.dead_letter_topic,
                 letter.raw,
                 headers=[*letter.headers()],
                 on_delivery=self._dead_letter_delivered,
@@ -171,7 +183,7 @@ class KafkaPublisher:
         now = self._clock.monotonic()
         ages = [since for channel in self._channels.values() if (since := channel.oldest_since(now)) is not None]
         self._oldest_since = min(ages, default=None)
-        if self.state is PublisherState.PAUSED and self.unacknowledged <= self._low_water:
+        if self.state is PublisherState.PAUSED and self.unacknowledged <= self.limit // 2:
             self.state, self.bound = PublisherState.OPEN, self.limit
 
     def flush(self, seconds: float) -> int:
@@ -186,9 +198,7 @@ class KafkaPublisher:
         """See :class:`include.producer.publisher.Publisher`."""
         since = self._oldest_since
         age = 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
-        return PublisherPosition(
-            self.state, self.unacknowledged, round(age, 3), self._round_trip_seconds, self._last_error
-        )
+        return PublisherPosition(self.state, self.unacknowledged, round(age, 3), self._round_trip_seconds)
 
     def abandon(self) -> None:
         """See :class:`include.producer.publisher.Publisher`."""
@@ -209,7 +219,7 @@ class KafkaPublisher:
     def break_off(self, error: KafkaError) -> Sent:
         """A message will never be stored: nothing may be taken after it, or there would be a hole."""
         self.state, self.bound = PublisherState.BROKEN, _NONE
-        self._last_error = str(error)
+        self._last_error.note("kafka", error)
         return Sent.BROKEN
 
     def _left(self) -> int:
@@ -222,13 +232,13 @@ class KafkaPublisher:
 
     def _dead_letter_refused(self, error: KafkaError) -> Sent:
         self.dead_letters_lost += 1
-        self._last_error = f"dead letter: {error}"
+        self._last_error.note("dead letters", error)
         return Sent.FULL
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self.break_off(error)
-        self._last_error = str(error)
+        self._last_error.note("kafka", error)
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers.values()

@@ -40,7 +40,6 @@ class PublisherPosition:
     buffered: int
     oldest_unacknowledged_seconds: float
     round_trip_seconds: float  # to the broker, 99th percentile
-    last_error: str | None
 
 
 class Channel(Protocol):

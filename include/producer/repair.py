@@ -13,6 +13,7 @@ from enum import StrEnum
 from include.market.errors import MarketError, NoEndpointError, RateLimitedError
 from include.market.messages import RestTrade
 from include.market.rest import PAGE_LIMIT, RestClient
+from include.producer.errors import LastError
 from include.producer.frame_path import FramePath
 from include.producer.publisher import PublisherState
 from include.producer.sequencer import UNKNOWN, IdRange
@@ -75,16 +76,24 @@ class _Case:
 class Repairer:
     """Call :meth:`start_due` often; it starts the steps that are due, at most one a symbol at a time."""
 
-    def __init__(self, tracks: Tracks, path: FramePath, client: RestClient, clock: Clock, backfill_limit: int) -> None:
+    def __init__(
+        self,
+        tracks: Tracks,
+        path: FramePath,
+        client: RestClient,
+        *,
+        clock: Clock,
+        backfill_limit: int,
+        last_error: LastError,
+    ) -> None:
         self._tracks, self._path, self._client, self._clock = tracks, path, client, clock
-        self._backfill_limit = backfill_limit
+        self._backfill_limit, self._last_error = backfill_limit, last_error
         self._cases: dict[str, _Case] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._polled_at: dict[str, float] = {}
         self.polling = False
         self.last_poll_ok_at: float | None = None
         self.limited_until = 0.0
-        self.last_error: str | None = None
         self.trades_fetched = self.gaps_repaired = 0
 
     def start_due(self) -> None:
@@ -185,7 +194,7 @@ class Repairer:
         if isinstance(error, RateLimitedError):
             self.limited_until = self._clock.monotonic() + error.retry_after
             return error.retry_after
-        self.last_error = str(error)
+        self._last_error.note("rest", error)
         return None
 
     def _fetch(self, symbol: str, first: int, limit: int) -> Page:
@@ -232,7 +241,7 @@ class Repairer:
         try:
             newest = await asyncio.to_thread(self._client.newest_trade_id, track.symbol)
         except MarketError as error:
-            self.last_error = str(error)
+            self._last_error.note("rest", error)
             return self._wait(case, _LONGEST_WAIT, Step.FAILED)
         if newest is not None and newest >= track.sequencer.next_id:
             return self._wait(case, _LONGEST_WAIT, Step.NOTHING_YET)

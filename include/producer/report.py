@@ -91,7 +91,7 @@ class Report:
                 "not_stored": flood.not_stored,
                 "dead_letters_lost": producer.publisher.dead_letters_lost + producer.path.dead_letters_dropped,
             },
-            "last_error": producer.last_error(),
+            "last_error": producer.last_error.text,
         }
 
     def samples(self) -> Samples:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
 
 from include.broker.topics import TopicSpec, ensure_topics
 from include.market.errors import MarketError
 from include.market.rest import RestClient
-from include.producer.errors import TailUnreadableError, TailUnsettledError
+from include.producer.errors import LastError, TailUnreadableError, TailUnsettledError
 from include.producer.tail import TopicTail
 from include.producer.tracks import Track, Tracks
 from include.runtime.logging import get_logger
@@ -20,7 +20,7 @@ _log = get_logger("producer.resume")
 
 
 class Resumption:
-    """Finds the first id of each symbol. ``report`` takes what stands in the way, for ``/health``."""
+    """Finds the first id of each symbol."""
 
     def __init__(
         self,
@@ -28,10 +28,10 @@ class Resumption:
         topics: tuple[TopicSpec, ...],
         client: RestClient,
         start_from: str,
-        report: Callable[[str], None],
+        last_error: LastError,
     ) -> None:
         self._bootstrap_servers, self._topics, self._client = bootstrap_servers, topics, client
-        self._start_from, self._report = start_from, report
+        self._start_from, self._last_error = start_from, last_error
 
     async def newest_published(self, symbols: frozenset[str], ceiling: Mapping[str, int]) -> dict[str, int]:
         """Newest id in the topic by symbol; waits for Kafka as long as it takes."""
@@ -39,7 +39,7 @@ class Resumption:
             try:
                 return await asyncio.to_thread(self._read_topic, symbols, ceiling)
             except (KafkaException, TailUnsettledError, TailUnreadableError) as error:
-                self._report(f"the topic cannot be read: {error}")
+                self._last_error.note("kafka", error)
                 _log.warning("the topic cannot be read yet", error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -55,7 +55,7 @@ class Resumption:
                 found = await asyncio.to_thread(self._client.newest_trade_id, symbol)
                 newest[symbol] = -1 if found is None else found
         except MarketError as error:
-            self._report(str(error))
+            self._last_error.note("rest", error)
             _log.warning("the exchange cannot be asked at start", error=str(error))
         return newest
 
@@ -91,7 +91,7 @@ class Resumption:
                     newest = -1 if found is None else found
                 return newest + 1
             except MarketError as error:
-                self._report(str(error))
+                self._last_error.note("rest", error)
             held = track.sequencer.oldest_held
             if self._start_from == "live" and held is not None and waited >= _WITHOUT_REST_SECONDS:
                 return held  # the stream alone says where "live" is

@@ -52,11 +52,11 @@ class TradeCheck:
     def problem(self, trade: TradeEvent) -> Rejection | None:
         """What is wrong with a trade that has the right types; None when nothing is."""
         if (
-            trade.symbol in self._symbols
-            and _is_decimal(trade.price)
+            _is_decimal(trade.price)
             and _is_decimal(trade.quantity)
             and 0 <= trade.trade_id <= _GREATEST_ID
             and _EARLIEST_MS <= trade.trade_time_ms <= self.latest_ms
+            and trade.symbol in self._symbols
         ):
             return None
         return self._explain(trade)
