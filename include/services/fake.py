@@ -60,16 +60,16 @@ class FakeServiceController:
                 return ServiceOutcome.ALREADY_RUNNING
             self._log_dir.mkdir(parents=True, exist_ok=True)
             with (self._log_dir / f"{name}.log").open("ab") as log:
-                slot.process = subprocess.Popen(
+                process = slot.process = subprocess.Popen(
                     slot.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
             slot.started_at, slot.asked_to_stop = datetime.now(UTC), False
             self.starts[name] += 1
         try:
-            exit_code = slot.process.wait(min(self._settle, timeout))
+            exit_code = process.wait(min(self._settle, timeout))
         except subprocess.TimeoutExpired:
             return ServiceOutcome.STARTED
-        kill_group(slot.process.pid)  # what it started must not outlive it
+        kill_group(process.pid)  # what it started must not outlive it
         raise StartFailedError(name, exit_code, "it ended at once", self.tail(name, 20))
 
     def stop(self, name: str, timeout: float) -> ServiceOutcome:

@@ -32,6 +32,7 @@ class ProcessSupervisor:
     source: AsksDagSwitch
     budget: RestartBudget
     log: Log
+    run_id: str = ""  # of the supervision run
     clock: Clock = field(default_factory=SystemClock)
     pace: Pace = field(default_factory=Pace)
 
@@ -55,6 +56,8 @@ class ProcessSupervisor:
                     await self._stay_held(self._state.hold)
                 elif process := await self._find():
                     await self._watch(process)
+                elif self._state.process:  # ended while nobody looked
+                    await self._after_exit(self._state.process)
                 elif given_up := await self._bring_back():
                     return given_up
         finally:
@@ -68,15 +71,12 @@ class ProcessSupervisor:
             await asyncio.sleep(self.pace.ask_switch)
 
     async def _find(self) -> ProcessIdentity | None:
-        """The running process, None when it is known that there is none; waits for an answer of the host."""
-        while True:
-            try:
-                return identify((await self._ask_status()).pid)
-            except HostUnreachableError as error:
-                if (last := self._state.process) and is_alive(last):
-                    return last
-                self._say("host", f"{error}. {self.name} does not run and cannot be started; retrying.")
-                await asyncio.sleep(self.pace.retry_host)
+        """The running process; while the host is away, the one last seen if it still runs."""
+        try:
+            return identify((await self._ask_status()).pid)
+        except HostUnreachableError:
+            last = self._state.process
+            return last if last and is_alive(last) else None
 
     async def _ask_status(self) -> ServiceStatus:
         status = await asyncio.to_thread(self.controller.status, self.name)
@@ -87,7 +87,7 @@ class ProcessSupervisor:
     async def _watch(self, process: ProcessIdentity) -> None:
         if process != self._state.process:  # started by another hand, or by an earlier run: it counts like our own
             history = self._state.history.started(self.clock.time_ms())
-            await self._remember(replace(self._state, process=process, history=history))
+            await self._remember(replace(self._state, process=process, history=history, starts=self._state.starts + 1))
             self.log.info(f"Adopted {self.name}, which was running already: pid {process.pid}.")
         elif not self._started_once:
             self.log.info(f"Supervision goes on: {self.name} runs as before, pid {process.pid}.")
@@ -99,7 +99,7 @@ class ProcessSupervisor:
                 seconds = self.clock.monotonic() - since
                 self.log.info(
                     f"{self.name} runs: pid {process.pid}, watched for {seconds:.0f} s, "
-                    f"restarts so far {self._state.restarts}, Dag {self._switch.last}."
+                    f"restarts so far {max(self._state.starts - 1, 0)}, Dag {self._switch.last}."
                 )
         finally:
             ended.cancel()
@@ -115,14 +115,14 @@ class ProcessSupervisor:
         self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
         if await asyncio.to_thread(kill_group, process.pid):
             self.log.warning(f"Killed what {self.name} (pid {process.pid}) had left behind in its process group.")
-        await self._note_end(status)
+        await self._note_end(status, process)
 
-    async def _note_end(self, status: ServiceStatus | None) -> None:
+    async def _note_end(self, status: ServiceStatus | None, process: ProcessIdentity | None = None) -> None:
         """The process ended: on request of somebody, which is a wish to respect, or on its own."""
         now_ms = self.clock.time_ms()
-        state = replace(self._state, history=self._state.history.ended(now_ms, self.budget))
+        state = replace(self._state, history=self._state.history.ended(now_ms, self.budget), process=None)
         if status and status.stopped_on_request and not state.hold:
-            state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, state.process))
+            state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, process))
         self._last_exit = status
         await self._remember(state)
 
@@ -197,8 +197,7 @@ class ProcessSupervisor:
     async def _note_started(self) -> None:
         with contextlib.suppress(HostUnreachableError):  # gone this very moment: the loop goes on asking
             if process := identify((await self._ask_status()).pid):
-                restarts = self._state.restarts + (self._state.process is not None)
-                await self._remember(replace(self._state, process=process, restarts=restarts))
+                await self._remember(replace(self._state, process=process, starts=self._state.starts + 1))
                 self._said.clear()
                 self._started_once = True
                 self.log.info(f"Started {self.name}: pid {process.pid}.")
@@ -216,6 +215,8 @@ class ProcessSupervisor:
     # --- On hold -------------------------------------------------------------------------------------------------
     async def _stay_held(self, hold: Hold) -> None:
         """Keep the process stopped until somebody wants it back; one look a call."""
+        if self.run_id in hold.ended_runs:
+            return await self._release("the task was cleared")
         why = {
             HoldReason.RUN_ENDED_BY_PERSON: "its supervision was ended by a person in Airflow",
             HoldReason.STOPPED_AT_HOST: "it was stopped through the process host",
@@ -246,7 +247,7 @@ class ProcessSupervisor:
     async def _release(self, why: str) -> None:
         self._said.clear()
         self.log.info(f"{self.name} is no longer held: {why}.")
-        await self._remember(SupervisionState(process=self._state.process, restarts=self._state.restarts))
+        await self._remember(SupervisionState(starts=self._state.starts))
 
     # --- What a person does --------------------------------------------------------------------------------------
     async def end_by_person(self) -> None:
@@ -254,14 +255,13 @@ class ProcessSupervisor:
         self._closed = True
         state = await asyncio.to_thread(self.store.load)
         if state.hold:
-            return
+            return await self._remember(replace(state, hold=state.hold.ended(self.run_id)))
         process = await asyncio.to_thread(self._running_process, state.process)
         paused = await self._switch.refresh() is DagSwitch.PAUSED
-        hold = Hold(HoldReason.RUN_ENDED_BY_PERSON, self.clock.time_ms(), process, paused)
+        hold = Hold(HoldReason.RUN_ENDED_BY_PERSON, self.clock.time_ms(), process, paused, (self.run_id,))
         await self._remember(replace(state, hold=hold))
         self.log.info(f"The run was ended by a person: stopping {self.name}; it stays stopped until it is wanted back.")
-        if process:
-            await self.stop_process(process)
+        return await self.stop_process(process) if process else None
 
     def _running_process(self, last: ProcessIdentity | None) -> ProcessIdentity | None:
         with self._verbs:  # a start that is under way comes to its end first

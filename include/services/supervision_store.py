@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,19 @@ class Hold:
     """A wish of a person, or of a remedy, that the process stay stopped until it is started again on purpose.
 
     ``process`` is the one that was stopped: any other that runs was started on purpose. ``dag_paused``: the Dag was
-    seen paused since, so seeing it unpaused is the wish to have the process back.
+    seen paused since, so seeing it unpaused is the wish to have the process back. ``ended_runs``: ids of the runs that
+    a person ended; if one of them runs again, its task was cleared, which is that wish too.
     """
 
     reason: HoldReason
     since_ms: int
     process: ProcessIdentity | None = None
     dag_paused: bool = False
+    ended_runs: tuple[str, ...] = ()
+
+    def ended(self, run_id: str) -> Hold:
+        """A person ended one more run."""
+        return replace(self, ended_runs=(*self.ended_runs, run_id)[-20:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,8 @@ class SupervisionState:
     """Everything that is remembered of one process."""
 
     history: RestartHistory = field(default_factory=RestartHistory)
-    process: ProcessIdentity | None = None  # the last one seen running
-    restarts: int = 0  # by supervision, since the state was created
+    process: ProcessIdentity | None = None  # the one seen running, until its end was noted
+    starts: int = 0  # since this memory began
     hold: Hold | None = None
 
 
@@ -79,9 +85,14 @@ def _decode(data: dict[str, Any]) -> SupervisionState:
     return SupervisionState(
         RestartHistory(tuple(history["starts_ms"]), history["last_exit_ms"], history["exhausted_ms"]),
         _identity(data["process"]),
-        data["restarts"],
-        hold and Hold(HoldReason(hold["reason"]), hold["since_ms"], _identity(hold["process"]), hold["dag_paused"]),
+        data["starts"],
+        hold and _hold(hold),
     )
+
+
+def _hold(data: dict[str, Any]) -> Hold:
+    reason, process = HoldReason(data["reason"]), _identity(data["process"])
+    return Hold(reason, data["since_ms"], process, data["dag_paused"], tuple(data["ended_runs"]))
 
 
 def _identity(data: dict[str, int] | None) -> ProcessIdentity | None:

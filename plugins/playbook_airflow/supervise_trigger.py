@@ -97,6 +97,7 @@ class SuperviseTrigger(BaseTrigger):
             ApiDagSwitch(api, self.dag_id),
             RestartBudget.from_settings(settings),
             self.log,
+            self.run_id,
         )
         return supervisor, api
 

@@ -15,7 +15,7 @@ do not hold anything up.
 |---|---|
 | see what it is doing | the task's button **Process log**, or the log of the task `supervise` (a status line each minute, every end with its exit code) |
 | **stop it, and have it stay stopped** | mark the run **failed** (or success). The process ends gracefully (SIGTERM; SIGKILL after 20 s). The next run appears at once and is *held*: it starts nothing, and says so in its log |
-| start it again | switch this Dag **off and on**; or **clear** the held task `supervise`; or start the process by hand (`python -m include.services start {service}` in the project's environment), which is adopted |
+| start it again | switch this Dag **off and on**; or **clear** the task `supervise` of the run that you ended, or of the held one; or start the process by hand (`python -m include.services start {service}` in the project's environment), which is adopted |
 | leave it running, but have nothing restarted | switch this Dag off (**pause**). The process runs on; if it dies it stays down until the Dag is switched on |
 | restart it once | `python -m include.services restart {service}`; supervision adopts the new process |
 | supervise it anew without touching it | clear the running task `supervise` |

@@ -65,8 +65,10 @@ class Room:
     def store(self) -> SupervisionStore:
         return SupervisionStore("worker", self.folder)
 
-    def supervisor(self, budget: RestartBudget = BUDGET) -> ProcessSupervisor:
-        return ProcessSupervisor("worker", self.controller, self.store, self.switch, budget, self.log, pace=QUICK)
+    def supervisor(self, run_id: str = "run 1") -> ProcessSupervisor:
+        return ProcessSupervisor(
+            "worker", self.controller, self.store, self.switch, BUDGET, self.log, run_id=run_id, pace=QUICK
+        )
 
     @property
     def process(self) -> ProcessIdentity | None:
@@ -161,7 +163,7 @@ async def test_a_process_started_by_hand_is_adopted(room: Room) -> None:
 
 
 async def test_two_supervisors_never_make_two_copies(room: Room) -> None:
-    async with supervised(room.supervisor(BUDGET)), supervised(room.supervisor(BUDGET)):
+    async with supervised(room.supervisor()), supervised(room.supervisor()):
         process = await room.running()
         for _ in range(2):
             room.kill()
@@ -256,8 +258,9 @@ async def test_a_run_ended_by_a_person_stops_the_process_gracefully_and_the_next
     process = await _end_by_person(room)
     assert room.controller.status("worker").state is ServiceState.STOPPED
     assert room.controller.status("worker").exit_code == -signal.SIGTERM
-    assert room.store.load().hold == Hold(HoldReason.RUN_ENDED_BY_PERSON, pytest.approx(_now_ms(), abs=9000), process)
-    async with supervised(room.supervisor()):
+    hold = room.store.load().hold
+    assert hold == Hold(HoldReason.RUN_ENDED_BY_PERSON, hold.since_ms, process, ended_runs=("run 1",))
+    async with supervised(room.supervisor("run 2")):
         await until(lambda: "worker is held" in room.log)
         await asyncio.sleep(0.2)
         assert room.process is None
@@ -282,17 +285,27 @@ async def _clear_the_task(room: Room, supervisor: ProcessSupervisor) -> None:
 @pytest.mark.parametrize("release", [_switch_off_and_on, _start_by_hand, _clear_the_task])
 async def test_what_brings_a_held_process_back(room: Room, release: Callable) -> None:
     held = await _end_by_person(room)
-    supervisor = room.supervisor()
+    supervisor = room.supervisor("run 2")
     async with supervised(supervisor):
         await until(lambda: "worker is held" in room.log)
         await release(room, supervisor)
         if release is not _clear_the_task:  # that one ends the try; the next one goes on
             await room.running(other_than=held)
             await until(lambda: "is no longer held" in room.log)
-    async with supervised(room.supervisor()):
+    async with supervised(room.supervisor("run 2")):
         await room.running(other_than=held)
         await until(lambda: room.store.load().hold is None)
     assert room.controller.starts["worker"] == 2
+
+
+@pytest.mark.parametrize("cleared", ["run 1", "run 2"])
+async def test_clearing_the_task_of_an_ended_run_brings_the_process_back(room: Room, cleared: str) -> None:
+    held = await _end_by_person(room)
+    await room.supervisor("run 2").end_by_person()  # the held run was ended as well
+    async with supervised(room.supervisor("run 3")):
+        await until(lambda: "worker is held" in room.log)
+    async with supervised(room.supervisor(cleared)):
+        await room.running(other_than=held)
 
 
 async def test_paused_then_ended_then_unpaused_is_a_wish_to_have_it_back(room: Room) -> None:
@@ -301,7 +314,7 @@ async def test_paused_then_ended_then_unpaused_is_a_wish_to_have_it_back(room: R
     process = await _end_by_person(room)
     assert room.process is None
     room.switch.position = DagSwitch.ON
-    async with supervised(room.supervisor()):
+    async with supervised(room.supervisor("run 2")):
         await room.running(other_than=process)
 
 
@@ -329,6 +342,23 @@ async def test_a_stop_through_the_host_is_honoured_and_a_start_ends_it(room: Roo
         await until(lambda: room.store.load().hold is None and room.store.load().process == room.process)
 
 
+@pytest.mark.parametrize("by", ["host", "kill"])
+async def test_what_happened_while_no_triggerer_looked_is_noticed(room: Room, by: str) -> None:
+    async with supervised(room.supervisor()):
+        process = await room.running()
+        await until(lambda: room.store.load().process == process)
+    if by == "host":
+        room.controller.stop("worker", 2)
+    else:
+        room.kill()
+    async with supervised(room.supervisor()):
+        await until(lambda: f"worker (pid {process.pid}) has ended" in room.log)
+        if by == "host":
+            await until(lambda: "it was stopped through the process host" in room.log)
+        else:
+            await room.running(other_than=process)
+
+
 async def test_a_stop_by_a_person_waits_for_a_start_that_is_under_way(room: Room) -> None:
     supervisor = room.supervisor()
     task = asyncio.create_task(supervisor.run())
@@ -352,16 +382,14 @@ async def test_with_the_host_away_a_person_can_still_stop_the_process(room: Room
 
 def test_the_state_survives_a_round_trip_and_an_unreadable_file_is_set_aside(tmp_path: Path) -> None:
     store = SupervisionStore("worker", tmp_path)
-    state = replace(store.load(), process=ProcessIdentity(1, 2), restarts=3, hold=Hold(HoldReason.STOPPED_AT_HOST, 5))
+    state = replace(
+        store.load(), process=ProcessIdentity(1, 2), starts=3, hold=Hold(HoldReason.STOPPED_AT_HOST, 5).ended("run 1")
+    )
     state = replace(state, history=state.history.started(1).ended(2, BUDGET).gave_up(3))
     store.save(state)
     assert store.load() == state
     store.path.write_text('{"history": 1')
-    assert store.load().restarts == 0
+    assert store.load().starts == 0
     assert store.path.with_suffix(".unreadable").exists()
     store.forget()
     store.forget()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
