@@ -26,8 +26,13 @@ async def _serve(config: StandInConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with StandInExchange(config):
-        await stopped.wait()
+    async with StandInExchange(config) as exchange:
+        waiting = {asyncio.create_task(stopped.wait()), asyncio.create_task(exchange.wait())}
+        done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
     get_logger("exchange").info("exchange is down")
 
 

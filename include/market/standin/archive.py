@@ -106,6 +106,8 @@ def _row(path: Path, line: int, cells: list[str]) -> _Row:
             raise ArchiveError(path, line, COLUMNS[position], f"{cells[position]!r} is neither True nor False")
         return value
 
-    time = whole(4)
-    time_us = time if time >= _FIRST_MICROSECONDS else time * 1000
-    return whole(0), units(1), units(2), time_us, truth(5), truth(6)
+    def microseconds(position: int) -> int:
+        time = whole(position)
+        return time if time >= _FIRST_MICROSECONDS else time * 1000
+
+    return whole(0), units(1), units(2), microseconds(4), truth(5), truth(6)

@@ -54,7 +54,7 @@ class Connection:
         self.transport, self.address, self.unit = transport, address, unit
         self.streams: dict[str, None] = dict.fromkeys(streams)
         self.combined = is_combined
-        self.sent_bytes = 0
+        self.sent_bytes = self.received = 0
         self.half_frame_sent = False
         self._clock, self._limits = clock, limits
         self._opened = self._last_ping = self._last_drip = clock.monotonic()
@@ -90,6 +90,7 @@ class Connection:
 
     def received_message(self) -> Ending | None:
         """Account for an incoming ping, pong or control message."""
+        self.received += 1
         now = self._clock.monotonic()
         while self._incoming and self._incoming[0] <= now - 1:
             self._incoming.popleft()
@@ -134,6 +135,7 @@ class Connection:
             "combined": self.combined,
             "age_seconds": round(self._clock.monotonic() - self._opened, 3),
             "sent_bytes": self.sent_bytes,
+            "received_messages": self.received,
             "unanswered_pings": len(self._unanswered),
         }
 

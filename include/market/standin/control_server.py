@@ -67,10 +67,14 @@ class ControlServer:
         }
 
     async def _set_faults(self, request: web.Request) -> Any:
-        return {"active": self._exchange.faults.set(**await _body(request)).active()}
+        faults = self._exchange.faults.set(**await _body(request))
+        await self._exchange.settle()
+        return {"active": faults.active()}
 
     async def _clear_faults(self, request: web.Request) -> Any:
-        return {"active": self._exchange.faults.clear(*request.query.getall("name", [])).active()}
+        faults = self._exchange.faults.clear(*request.query.getall("name", []))
+        await self._exchange.settle()
+        return {"active": faults.active()}
 
     async def _ledger(self, request: web.Request) -> Any:
         ledger, symbol = self._exchange.ledger, request.query.get("symbol", "")

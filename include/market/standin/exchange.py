@@ -64,7 +64,6 @@ class StandInExchange:
         self._sockets: dict[str, asyncio.Server] = {}
         self._ports = {"public": self.config.port, "control": self.config.control_port}
         self._ticking: asyncio.Task[None] | None = None
-        self._accepting: asyncio.Task[None] | None = None
 
     @property
     def rest_url(self) -> str:
@@ -93,7 +92,7 @@ class StandInExchange:
         await self.settle()
 
     async def settle(self) -> None:
-        """Deliver all that has happened up to now."""
+        """Deliver all that has happened up to now, and let changed faults take effect."""
         await self._tick()
         while not self.streams.caught_up:
             await self._tick()
@@ -128,19 +127,26 @@ class StandInExchange:
         self._ticking = asyncio.create_task(self._run(), name="exchange-tick")
         _LOG.info("exchange is up", rest=self.rest_url, streams=self.stream_url, control=self.control_url)
 
+    async def wait(self) -> None:
+        """Wait until the exchange is stopped; raises what made it fail."""
+        if self._ticking is not None:
+            await self._ticking
+
     async def stop(self) -> None:
         """Close all connections and ports and record where the ledger ends."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
-        self.streams.close_all(Ending.SHUTDOWN)
-        for server in self._sockets.values():
-            server.close()
-        for runner in self._runners:
-            await runner.cleanup()
-        self._sockets.clear()
-        self.ledger.close()
+        try:
+            if self._ticking is not None:
+                self._ticking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._ticking
+        finally:
+            self.streams.close_all(Ending.SHUTDOWN)
+            for server in self._sockets.values():
+                server.close()
+            for runner in self._runners:
+                await runner.cleanup()
+            self._sockets.clear()
+            self.ledger.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -194,9 +200,10 @@ class StandInExchange:
             await self._tick()
 
     async def _tick(self) -> None:
-        self.ledger.advance(self.clock.time_ms() * 1000)
-        self.streams.tick()
         async with self._ticked:
+            await self._follow_acceptance()
+            self.ledger.advance(self.clock.time_ms() * 1000)
+            self.streams.tick()
             self._ticked.notify_all()
 
     async def _wait(self, seconds: float) -> None:
@@ -213,8 +220,6 @@ class StandInExchange:
         if faults.ban_seconds != self._ban_seconds:
             self._ban_seconds = faults.ban_seconds
             self.accounting.ban_all(faults.ban_seconds)
-        if (faults.connections is Acceptance.REFUSE) != ("public" not in self._sockets):
-            self._accepting = asyncio.ensure_future(self._follow_acceptance())
         _LOG.warning("faults changed", faults=faults.active() or "none")
 
     async def _follow_acceptance(self) -> None:
