@@ -67,8 +67,8 @@ format: $(INSTALLED) ## Rewrite the code in the house style
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-bench: $(INSTALLED) ## Measure the hot paths and write docs/benchmarks.md
-	@$(PY) -m include.drills.benchmarks
+bench: $(INSTALLED) ## Measure the hot paths and write docs/benchmarks.md   [ONLY=producer]
+	@$(PY) -m include.drills.benchmarks $(if $(ONLY),--only $(ONLY))
 
 lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from include.settings import Settings
-from tests.support.isolation import isolated_settings
+from include.stack.isolation import isolated_settings
 from tests.support.pipeline import Pipeline
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from include.settings import PREFIX, PROJECT_ROOT, Feed, Settings
+from include.stack.isolation import isolated_settings
 from include.stack.leftovers import find_leftovers
 from include.stack.ports import check_ports
 from include.stack.processes import processes
 from include.stack.running import environment
 from include.warehouse.reader import WarehouseReader
 from tests.support.averages import read_averages
-from tests.support.isolation import isolated_settings
 from tests.support.reference import load_archive, reference_averages
 from tests.support.waiting import wait_for
 

@@ -8,9 +8,8 @@ import socket
 import pytest
 
 from include.stack.errors import PortInUseError
-from include.stack.ports import check_ports
+from include.stack.ports import check_ports, free_ports
 from include.stack.processes import Process
-from tests.support.ports import free_ports
 
 
 def test_free_ports_pass() -> None:

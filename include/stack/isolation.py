@@ -1,4 +1,4 @@
-"""Settings of a stack of its own: temporary home, free ports, generated secrets."""
+"""A stack of its own beside any other: temporary home, free ports, generated secrets. For tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from include.settings import Settings, load_settings
+from include.stack.ports import free_ports
 from include.stack.secrets import ensure_secrets
-from tests.support.ports import free_ports
 
-PORTS = (
+_PORTS = (
     "exchange_port",
     "exchange_control_port",
     "producer_health_port",
@@ -27,9 +27,9 @@ PORTS = (
 
 @contextmanager
 def isolated_settings(**overrides: Any) -> Iterator[Settings]:
-    """The home has a short name, as unix sockets allow some 100 bytes, and is removed at the end."""
+    """Settings whose home (short-named, as unix sockets allow some 100 bytes) is removed at the end."""
     home = Path(tempfile.mkdtemp(prefix="pipeline-"))
-    values = {"home": home, **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)), **overrides}
+    values = {"home": home, **dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)), **overrides}
     try:
         ensure_secrets(load_settings(**values))
         yield load_settings(**values)

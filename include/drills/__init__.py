@@ -1,0 +1,1 @@
+"""Exercising the pipeline: benchmarks, and later faults and their scores."""

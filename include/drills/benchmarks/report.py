@@ -1,0 +1,66 @@
+"""Results as data, and the page made of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from include.settings import PROJECT_ROOT
+
+PAGE = PROJECT_ROOT / "docs" / "benchmarks.md"
+
+
+@dataclass
+class Section:
+    """One benchmark: what was measured, a table, and what it says beside its aim."""
+
+    title: str
+    method: str
+    columns: list[str]
+    rows: list[list[str]]
+    findings: list[str] = field(default_factory=list)
+    measured_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+
+    def markdown(self) -> str:
+        """The section of the page."""
+        header = f"| {' | '.join(self.columns)} |\n|{'---|' * len(self.columns)}"
+        table = "\n".join(f"| {' | '.join(row)} |" for row in self.rows)
+        findings = "\n".join(f"- {finding}" for finding in self.findings)
+        return f"## {self.title}\n\n{self.method}\n\n{header}\n{table}\n\n{findings}\n\nMeasured {self.measured_at}.\n"
+
+
+def save(name: str, section: Section, folder: Path) -> None:
+    """Keep the newest result of one benchmark and write the page from all that are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(asdict(section), indent=1))
+
+
+def write_page(names: list[str], folder: Path, page: Path = PAGE) -> None:
+    """Write the page from the kept results, in the order of ``names``."""
+    kept = [folder / f"{name}.json" for name in names]
+    sections = [Section(**json.loads(path.read_text())).markdown() for path in kept if path.is_file()]
+    page.write_text(_HEAD.format(machine=machine()) + "\n".join(sections))
+
+
+def machine() -> str:
+    """The machine in a line."""
+    memory = psutil.virtual_memory().total / 2**30
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB"
+    return f"{system}, Python {platform.python_version()}"
+
+
+_HEAD = """# Benchmarks
+
+Written by `make bench` (one part: `make bench ONLY=producer`). Every figure stands beside a baseline of the same run,
+on the same machine, with the same data: the ratios travel, the absolute figures do not. Everything runs on loopback,
+broker, database, Spark and the measured code sharing the cores.
+
+Machine: {machine}.
+
+"""
