@@ -1,0 +1,1 @@
+"""The parts of the stream processor, one idea each."""

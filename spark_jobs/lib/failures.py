@@ -1,0 +1,58 @@
+"""Why a query died, and whether starting it again in this process can help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from confluent_kafka import KafkaException
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.warehouse.error_numbers import TRANSIENT, classify
+from include.warehouse.errors import RetryInterruptedError, WarehouseError
+from spark_jobs.lib.errors import DeadLettersError, StopRequestedError
+
+
+class Failure(StrEnum):
+    """Classes of failures that call for different reactions."""
+
+    STOPPING = "stopping"  # no failure: the batch was given up because the process is stopping
+    KAFKA = "kafka"  # the broker is away or has changed its mind
+    MYSQL_AWAY = "mysql_away"  # before a batch; within a batch the transaction itself is retried
+    MYSQL = "mysql"  # retried for as long as allowed, or not worth retrying
+    PROGRAM = "program"  # anything else
+
+
+RESTARTABLE = frozenset({Failure.KAFKA, Failure.MYSQL_AWAY})
+
+# Spark passes on what happened in the JVM as text.
+_KAFKA_SIGNS = (
+    "org.apache.kafka",
+    "KafkaOffsetReader",
+    "KAFKA_DATA_LOSS",
+    "KAFKA_START_OFFSET_DOES_NOT_MATCH",
+    "data may have been lost",
+    "Cannot fetch record",
+    "Timeout of Kafka",
+    "kafka010",
+)
+
+
+def error_text(error: BaseException) -> str:
+    """The error in words; those of the JVM are fetched from it, which fails once it is gone."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__} (its JVM is gone)"
+
+
+def classify_failure(error: BaseException) -> Failure:
+    """``error``: what the batch raised if it was the batch, else what Spark or a library raised."""
+    if isinstance(error, StopRequestedError | RetryInterruptedError):
+        return Failure.STOPPING
+    if isinstance(error, KafkaException | DeadLettersError):
+        return Failure.KAFKA
+    if isinstance(error, WarehouseError):
+        return Failure.MYSQL
+    if isinstance(error, SQLAlchemyError):
+        return Failure.MYSQL_AWAY if classify(error) in TRANSIENT else Failure.MYSQL
+    return Failure.KAFKA if any(sign in error_text(error) for sign in _KAFKA_SIGNS) else Failure.PROGRAM

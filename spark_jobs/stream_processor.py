@@ -1,0 +1,34 @@
+"""``python spark_jobs/stream_processor.py``: trades in Kafka to moving averages in MySQL, until SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, wherever from
+
+from include.runtime.errors import AlreadyRunningError
+from include.runtime.logging import configure_logging
+from include.runtime.single_instance import hold_single_instance
+from include.settings import SettingsError, get_settings
+from spark_jobs.lib.job import SERVICE, StreamProcessorJob
+
+
+def main() -> int:
+    """Run the job and return the exit code: 2 for wrong settings, a second copy or a taken port."""
+    configure_logging()
+    try:
+        settings = get_settings()
+        hold_single_instance(SERVICE, settings.run_dir)
+        job = StreamProcessorJob(settings)
+    except (SettingsError, AlreadyRunningError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return job.run()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # threads that hang on a dead peer must not keep a stopped process alive
