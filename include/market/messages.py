@@ -47,12 +47,22 @@ class TradeEvent(
 
 
 class EventHeader(msgspec.Struct, gc=False, rename={"event": "e"}):
-    """What any event may say about itself; ``stream`` is set on the wrapper of a combined stream only."""
+    """The little that any frame may say about itself: the kind of its event, or the event that it wraps."""
 
     event: str | None = None
-    stream: str | None = None
-    data: msgspec.Raw | None = None
-    id: int | str | None = None
+    data: msgspec.Raw = msgspec.Raw()  # empty when the frame is no wrapper
+
+
+def event_kind(frame: bytes) -> str | None:
+    """The ``e`` of an event in the raw or the combined shape; None when it has none that is a string.
+
+    Raises ``msgspec.DecodeError`` (or ``UnicodeDecodeError``) when the frame is not JSON.
+    """
+    try:
+        header = msgspec.json.decode(frame, type=EventHeader)
+        return msgspec.json.decode(header.data, type=EventHeader).event if bytes(header.data) else header.event
+    except msgspec.ValidationError:
+        return None
 
 
 class RestTrade(

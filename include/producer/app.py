@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from include.broker.topics import DEAD_LETTERS, TRADES, TopicSpec, expected_topics
+from include.market.backoff import Backoff
 from include.market.endpoints import stream_ladder
 from include.market.rest import RestClient
 from include.producer.errors import LastError
@@ -54,6 +55,8 @@ class BtcProducer:
         self.stopping, self.replacements = False, 0
         self._replacing: asyncio.Task[None] | None = None
         self._judging: asyncio.Task[None] | None = None
+        self._replace_backoff = Backoff()
+        self._taken_over: dict[str, int | None] = {}
         self.last_error = LastError()
 
         self.publisher: Publisher = self._new_publisher()
@@ -122,6 +125,8 @@ class BtcProducer:
     def _each_second(self, previous: Status | None) -> Status:
         self.flood.refresh()
         self._check.refresh()
+        if self._acknowledged() != self._taken_over:  # the present publisher has proved that it works
+            self._replace_backoff.reset()
         now = self.report.status()
         if now is not previous:
             _log.info(
@@ -157,6 +162,7 @@ class BtcProducer:
 
     async def _replace_publisher(self) -> None:
         """Kafka refused a message for good: drop all that is unacknowledged, go on behind what the topic holds."""
+        await asyncio.sleep(self._replace_backoff.next_delay())
         _log.error("kafka producer broken, replacing it", error=self.last_error.text)
         await asyncio.to_thread(self.publisher.abandon)
         anchored = frozenset(t.symbol for t in self.tracks if t.sequencer.next_id != UNKNOWN)
@@ -172,6 +178,7 @@ class BtcProducer:
                 track.sequencer.anchor(track.first_id if newest is None else newest + 1)
         self.publisher = self.path.publisher = fresh
         self.replacements += 1
+        self._taken_over = self._acknowledged()
         _log.info("kafka producer replaced", published=published)
 
     async def _end(self, *tasks: asyncio.Task[None]) -> None:
@@ -184,8 +191,10 @@ class BtcProducer:
         await asyncio.to_thread(self.publisher.abandon)
         self.endpoint.close()
         self.client.close()
-        positions = {track.symbol: track.channel.acknowledged for track in self.tracks}
-        _log.info("stopped", unacknowledged=left, acknowledged=positions)
+        _log.info("stopped", unacknowledged=left, acknowledged=self._acknowledged())
+
+    def _acknowledged(self) -> dict[str, int | None]:
+        return {track.symbol: track.channel.acknowledged for track in self.tracks}
 
     async def _newest_trade_id(self, symbol: str) -> int | None:
         return await asyncio.to_thread(self.client.newest_trade_id, symbol)

@@ -8,56 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from enum import StrEnum
 
 from include.market.errors import MarketError, NoEndpointError, RateLimitedError
-from include.market.messages import RestTrade
 from include.market.rest import PAGE_LIMIT, RestClient
 from include.producer.errors import LastError
 from include.producer.frame_path import FramePath
 from include.producer.publisher import PublisherState
+from include.producer.repair_policy import (
+    LONGEST_WAIT,
+    Coverage,
+    Page,
+    Step,
+    grace_seconds,
+    poll_interval,
+    wait_after,
+)
 from include.producer.sequencer import UNKNOWN, IdRange
 from include.producer.tracks import Track, Tracks
 from include.runtime.clock import Clock
 from include.runtime.logging import get_logger
 
 _CONCURRENT = 4  # calls under way at a time
-_GRACE_SECONDS = 0.1  # frames that merely overtook each other close their gap by themselves
 _CONFIRM_SECONDS = 0.5  # between the two answers that make a hole
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _EMPTY_ANSWERS = 5  # … for an id that the stream brought, before the exchange is asked what its newest is
-_SHARE_FOR_POLLING = 0.5  # of the weight budget
 _log = get_logger("producer.repair")
-
-
-class Step(StrEnum):
-    """What one step came to."""
-
-    POLLED = "polled"  # nothing was known to be missing; the exchange was asked for what comes next
-    PROGRESS = "progress"
-    NOTHING_YET = "nothing_yet"  # the exchange's REST side does not know the trade yet
-    HOLE_SUSPECTED = "hole_suspected"  # its answer starts behind the id; asked once more
-    HOLE = "hole"  # … and again: there is no such trade
-    DISTRUSTED = "distrusted"  # the stream spoke of ids that the exchange does not know
-    SKIPPED = "skipped"  # the backfill limit
-    NO_ROOM = "no_room"  # Kafka is away
-    RATE_LIMITED = "rate_limited"
-    FAILED = "failed"  # no endpoint answered, or the call was refused
-
-
-class Coverage(StrEnum):
-    """What a page says about ids before its first row."""
-
-    BY_ID = "by_id"  # there are none from the asked id on
-    RECENT = "recent"  # nothing: it is just the newest trades
-
-
-@dataclass(frozen=True)
-class Page:
-    """Trades in id order."""
-
-    rows: list[RestTrade]
-    coverage: Coverage
 
 
 @dataclass
@@ -112,9 +86,8 @@ class Repairer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def poll_interval(self) -> float:
-        """Seconds between two polls of a symbol: at least 1, more when many symbols share the weight budget."""
-        per_second = self._client.budget.limit * _SHARE_FOR_POLLING / 60
-        return max(1.0, len(self._tracks.by_symbol) * 25 / per_second)
+        """Seconds between two polls of a symbol."""
+        return poll_interval(self._client.budget, len(self._tracks.by_symbol))
 
     def polls_answered(self) -> bool:
         """Whether polling works: an answer within the last few rounds."""
@@ -134,7 +107,10 @@ class Repairer:
             polled = self._polled_at.get(track.symbol, -1e9)
             return self.polling and track.sequencer.next_id != UNKNOWN and now - polled >= self.poll_interval()
         if case is None:
-            self._cases[track.symbol] = _Case(gap.first, now, now + _GRACE_SECONDS)
+            grace = grace_seconds(
+                self._client.budget, len(self._tracks.by_symbol), track.sequencer.newest_seen - gap.first
+            )
+            self._cases[track.symbol] = _Case(gap.first, now, now + grace)
             return False
         return now >= case.not_before and self._path.publisher.state is PublisherState.OPEN
 
@@ -169,10 +145,12 @@ class Repairer:
             if len(gap) > self._backfill_limit and await self._skip(track):
                 return Step.SKIPPED
             first = track.sequencer.next_id
-            page = await asyncio.to_thread(self._fetch, track.symbol, first, min(PAGE_LIMIT, len(gap)))
+            # Up to the newest id, not just this gap: a page costs the same and closes the gaps behind it, too.
+            wanted = min(PAGE_LIMIT, max(1, track.sequencer.newest_seen - first + 1))
+            page = await asyncio.to_thread(self._fetch, track.symbol, first, wanted)
         except MarketError as error:
             case.failures += 1
-            wait = self._note(error) or _wait_after(case.failures)
+            wait = self._note(error) or wait_after(case.failures)
             return self._wait(case, wait, Step.RATE_LIMITED if isinstance(error, RateLimitedError) else Step.FAILED)
         return await self._judge(track, case, first, page)
 
@@ -224,7 +202,7 @@ class Repairer:
         case.empty_answers += 1
         if case.empty_answers >= _EMPTY_ANSWERS and page.coverage is Coverage.BY_ID:
             return await self._distrust(track, case)
-        return self._wait(case, _wait_after(case.empty_answers), Step.NOTHING_YET)
+        return self._wait(case, wait_after(case.empty_answers), Step.NOTHING_YET)
 
     def _hole(self, track: Track, case: _Case, ids: IdRange) -> Step:
         if case.suspected != ids:
@@ -242,9 +220,9 @@ class Repairer:
             newest = await asyncio.to_thread(self._client.newest_trade_id, track.symbol)
         except MarketError as error:
             self._last_error.note("rest", error)
-            return self._wait(case, _LONGEST_WAIT, Step.FAILED)
+            return self._wait(case, LONGEST_WAIT, Step.FAILED)
         if newest is not None and newest >= track.sequencer.next_id:
-            return self._wait(case, _LONGEST_WAIT, Step.NOTHING_YET)
+            return self._wait(case, LONGEST_WAIT, Step.NOTHING_YET)
         claimed = track.sequencer.newest_seen
         dropped = track.sequencer.distrust_beyond(newest if newest is not None else track.sequencer.next_id - 1)
         _log.warning("ids unknown to the exchange", symbol=track.symbol, claimed=claimed, newest=newest, drop=dropped)
@@ -263,7 +241,3 @@ class Repairer:
     def _wait(self, case: _Case, seconds: float, step: Step) -> Step:
         case.not_before = self._clock.monotonic() + seconds
         return step
-
-
-def _wait_after(failures: int) -> float:
-    return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(failures - 1, 10))

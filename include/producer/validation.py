@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from include.broker.dead_letters import DeadLetterReason
-from include.market.messages import CombinedFrame, EventHeader, TradeEvent
+from include.market.messages import CombinedFrame, TradeEvent, event_kind
 from include.runtime.clock import Clock
 
 LONGEST_FRAME = 4096  # bytes; a trade with its wrapper has some 200
@@ -22,7 +22,6 @@ _AHEAD_MS = 86_400_000  # more than any clock error, less than any mistaken unit
 
 decode_frame = msgspec.json.Decoder(CombinedFrame).decode
 decode_trade = msgspec.json.Decoder(TradeEvent).decode
-_decode_header = msgspec.json.Decoder(EventHeader).decode
 _is_decimal = re.compile(r"(?=[0.]*[1-9])[0-9]{1,10}(?:\.[0-9]{1,8})?").fullmatch
 
 
@@ -77,10 +76,7 @@ class TradeCheck:
 def explain_undecodable(frame: bytes, error: Exception) -> Rejection:
     """Classify a frame that is no trade by its types; ``error`` is what the decoder said."""
     try:
-        header = _decode_header(frame)
-        event = _decode_header(header.data).event if header.data is not None else header.event
-    except msgspec.ValidationError:
-        event = None
+        event = event_kind(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as malformed:
         return Rejection(DeadLetterReason.MALFORMED_JSON, str(malformed)[:200])
     if event is not None and event != "trade":
@@ -89,12 +85,8 @@ def explain_undecodable(frame: bytes, error: Exception) -> Rejection:
 
 
 def is_shutdown_notice(frame: bytes) -> bool:
-    """Whether a frame is ``serverShutdown``, in the raw or the combined shape."""
-    if b"serverShutdown" not in frame:
-        return False
+    """Whether a frame is ``serverShutdown``."""
     try:
-        header = _decode_header(frame)
-        event = _decode_header(header.data).event if header.data is not None else header.event
+        return b"serverShutdown" in frame and event_kind(frame) == "serverShutdown"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return event == "serverShutdown"
