@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 
+from rich import box
 from rich.table import Table
 
 from include.services.factory import controller_from_settings
@@ -46,21 +47,15 @@ def _has_rows(settings: Settings, reader: WarehouseReader) -> bool:
 def describe(settings: Settings) -> None:
     """Print the latest averages, the UI's address, the login, and what to do next."""
     with closing(WarehouseReader(settings)) as reader:
-        table = Table(
-            "symbol", "window", "from (UTC)", "SMA", "VWAP", "trades", title="Latest averages", title_justify="left"
-        )
+        table = Table(title="Latest averages", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for column in ("symbol", "window (UTC)", "SMA", "VWAP", "trades"):
+            table.add_column(column, no_wrap=True)
         for row in reader.latest_averages():
-            cells = (
-                row.symbol,
-                f"{row.window_minutes} min",
-                f"{row.window_start:%Y-%m-%d %H:%M}",
-                f"{row.sma}",
-                f"{row.vwap}",
-            )
-            table.add_row(*cells, f"{row.trade_count}")
+            window = f"{row.window_minutes} min to {row.window_end:%Y-%m-%d %H:%M}"
+            table.add_row(row.symbol, window, f"{row.sma}", f"{row.vwap}", f"{row.trade_count}")
     console.print(table)
     login = f"user [bold]{settings.airflow_admin_user}[/], {_password(settings)}"
-    console.print(f"Airflow UI: [bold]{airflow.url(settings)}[/]   {login}")
+    console.print(f"Airflow UI: [bold]{airflow.url(settings)}[/]   {login}", soft_wrap=True)
     console.print("Next: make status · make logs NAME=btc_producer · make down")
 
 

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import psutil
+from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -21,7 +22,7 @@ from include.stack.console import console
 
 _REFRESH_SECONDS = 1.0
 _COLOURS = {ServiceState.RUNNING: "green", ServiceState.STARTING: "yellow", ServiceState.STOPPING: "yellow"}
-_HOPS = ("exchange", "received", "acknowledged", "counted")
+_HOPS = {"exchange": "exchange", "received": "producer", "acknowledged": "Kafka", "counted": "MySQL"}
 
 
 def show(settings: Settings, live: bool) -> None:
@@ -29,6 +30,8 @@ def show(settings: Settings, live: bool) -> None:
     view = StatusView(settings)
     try:
         if not live:
+            view.render()  # rates need two readings
+            time.sleep(_REFRESH_SECONDS)
             console.print(view.render())
             return
         with Live(view.render(), console=console, auto_refresh=False, screen=False) as screen:
@@ -63,9 +66,7 @@ class StatusView:
         self._positions.close()
 
     def _process_table(self) -> Table:
-        table = Table(
-            "process", "state", "pid", "up for", "memory MiB", "CPU %", title="Processes", title_justify="left"
-        )
+        table = _table("Processes", "process", "state", "pid", "up for", "memory MiB", "CPU %")
         for status in _statuses(self._controller):
             memory, cpu = self._usage(status.pid)
             state = Text(status.state.value, style=_COLOURS.get(status.state, "red"))
@@ -104,15 +105,20 @@ def _age(status: ServiceStatus) -> str:
 
 
 def _symbol_table(positions: Positions, last: Positions | None) -> Table:
-    table = Table(
-        "symbol", *_HOPS, "trades/s", "newest window ends", title="Newest trade id at each hop", title_justify="left"
-    )
+    table = _table("Newest trade id at each hop", "symbol", *_HOPS.values(), "trades/s", "minute")
     before = {position.symbol: position for position in last.symbols} if last else {}
     for position in positions.symbols:
         hops = [_number(getattr(position, hop)) for hop in _HOPS]
         rate = _rate(position, before.get(position.symbol), positions, last)
-        end = f"{position.newest_window_end:%Y-%m-%d %H:%M}" if position.newest_window_end else "–"
+        end = f"to {position.newest_window_end:%H:%M}" if position.newest_window_end else "–"
         table.add_row(position.symbol, *hops, rate, end)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
     return table
 
 
@@ -124,7 +130,7 @@ def _rate(now: SymbolPosition, before: SymbolPosition | None, positions: Positio
 
 
 def _partition_table(positions: Positions, last: Positions | None) -> Table:
-    table = Table("partition", "log end", "finished", "lag", "records/s", title="crypto-trades", title_justify="left")
+    table = _table("crypto-trades", "partition", "log end", "finished", "lag", "records/s")
     before = {partition.partition: partition.end for partition in last.partitions} if last else {}
     seconds = (positions.taken_at_ms - last.taken_at_ms) / 1000 if last else 0
     for partition in positions.partitions:
