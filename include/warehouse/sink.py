@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import Connection
-
 from include.runtime.clock import Clock, SystemClock
-from include.warehouse import ledger, tables
 from include.warehouse.admission import Admission, Coverage, TradeGroup, admit
 from include.warehouse.errors import RecountError
-from include.warehouse.heartbeats import beat
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.ledger import BatchIdentity, LedgerEntry, LedgerPosition, Offsets
 from include.warehouse.minutes import Minutes
-from include.warehouse.moments import MINUTE_MS, from_minute, from_ms
-from include.warehouse.windows import averages_touched, neighbourhood
+from include.warehouse.moments import MINUTE_MS
+from include.warehouse.store import WarehouseStore
+from include.warehouse.windows import Average, averages_touched, neighbourhood
 
 Recount = Callable[[Coverage], list[TradeGroup]]
 
@@ -74,46 +71,45 @@ class BatchSink:
         self._clock = clock or SystemClock()
         self._started_ms = self._clock.time_ms()
 
-    def apply(self, connection: Connection, batch: Batch, recount: Recount) -> Receipt:
-        """Do everything in the transaction of ``connection``; repeating it changes nothing.
+    def apply(self, store: WarehouseStore, batch: Batch, recount: Recount) -> Receipt:
+        """Do everything in the transaction of ``store``; repeating it changes nothing.
 
         ``recount`` is called with the counted ids of the symbols that cannot be decided on sums, and returns groups of
         the trades of these symbols that are new, each once. Raises :class:`RecountError` when it does not, and
         :class:`sqlalchemy.exc.DBAPIError`.
         """
-        if ledger.is_committed(connection, batch.identity.query_id, batch.identity.batch_id):
+        if store.is_committed(batch.identity.query_id, batch.identity.batch_id):
             return Receipt(Outcome.ALREADY_COMMITTED, batch.end_offsets)
-        position = ledger.read_position(connection, lock=True) or _NO_POSITION
-        coverage = tables.read_coverage(connection, _bounds(batch.groups))
+        position = store.position() or _NO_POSITION
+        coverage = store.coverage(_bounds(batch.groups))
         admission = _admit(batch.groups, coverage, recount)
         now_ms = self._clock.time_ms()
         changed = _changed_minutes(admission)
         spans = neighbourhood(changed, max(self._lengths))
-        minutes = tables.read_minutes(connection, spans)
+        minutes = store.minutes(spans)
         for key, sums in changed.items():
             minutes[key] = changed[key] = minutes[key] + sums if key in minutes else sums
         before, watermark, newest = self._watermarks(position, batch)
         averages = list(averages_touched(changed, minutes, self._lengths))
-        rows = [tables.average_row(average, watermark, from_ms(now_ms)) for average in averages]
-        tables.write_minutes(connection, changed, from_ms(now_ms))
-        _write_coverage(connection, coverage, admission)
-        if newest is not None and watermark // MINUTE_MS > before // MINUTE_MS:
-            tables.finish_windows(connection, from_minute(watermark // MINUTE_MS), from_ms(now_ms))
-        tables.write_averages(connection, rows)
+        store.write_minutes(changed, now_ms)
+        _write_coverage(store, coverage, admission)
+        if newest is not None and watermark // MINUTE_MS > before // MINUTE_MS:  # windows end on whole minutes
+            store.finish_windows(watermark, now_ms)
+        store.write_averages(averages, watermark, now_ms)
         receipt = Receipt(
             Outcome.COMMITTED,
             end_offsets=_advance(position, batch),
             duplicate_rows=admission.duplicates,
             late_rows=sum(g.sums.trade_count for g in admission.added if (g.key.minute + 1) * MINUTE_MS <= before),
-            late_corrections=sum(average.end * MINUTE_MS <= before for average in averages),
-            window_rows=len(rows),
+            late_corrections=sum(average.end_ms <= before for average in averages),
+            window_rows=len(averages),
             recounted=frozenset(admission.mixed),
             newest_ids={symbol: max(last for _, last in ids) for symbol, ids in admission.ids.items()},
             newest_window_ends=_newest_ends((a.symbol, a.end) for a in averages if a.window_minutes == 1),
             watermark_ms=None if newest is None else watermark,
         )
-        ledger.write_entry(connection, _entry(batch, receipt, newest, rows), from_ms(now_ms))
-        beat(connection, self._service, now_ms, self._started_ms)
+        store.write_entry(_entry(batch, receipt, newest, averages), now_ms)
+        store.beat(self._service, now_ms, self._started_ms)
         return receipt
 
     def _watermarks(self, position: LedgerPosition, batch: Batch) -> tuple[int, int, int | None]:
@@ -158,12 +154,12 @@ def _changed_minutes(admission: Admission) -> Minutes:
     return changed
 
 
-def _write_coverage(connection: Connection, coverage: Coverage, admission: Admission) -> None:
+def _write_coverage(store: WarehouseStore, coverage: Coverage, admission: Admission) -> None:
     for symbol, ids in admission.ids.items():
         after: IdRanges = coverage[symbol].copy()
         for first, last in ids:
             after.add(first, last)
-        tables.write_coverage(connection, symbol, coverage[symbol], after)
+        store.write_coverage(symbol, coverage[symbol], after)
 
 
 def _advance(position: LedgerPosition, batch: Batch) -> Offsets:
@@ -180,10 +176,10 @@ def _newest_ends(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
     return newest
 
 
-def _entry(batch: Batch, receipt: Receipt, newest: int | None, rows: list[tuple[object, ...]]) -> LedgerEntry:
+def _entry(batch: Batch, receipt: Receipt, newest: int | None, averages: list[Average]) -> LedgerEntry:
     digest = hashlib.blake2b(digest_size=8)
-    for row in sorted(rows, key=str):
-        digest.update(repr(row[:-1]).encode())  # all but the time of writing
+    for average in sorted(averages, key=lambda a: (a.symbol, a.window_minutes, a.start)):
+        digest.update(repr(average).encode())
     return LedgerEntry(
         batch.identity,
         batch.start_offsets,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from include.warehouse.fixed_point import divide_half_up
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.minutes import MinuteKey, Minutes, TradeSums
+from include.warehouse.moments import MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Average:
     def end(self) -> int:
         """First minute behind the window, since the epoch."""
         return self.start + self.window_minutes
+
+    @property
+    def end_ms(self) -> int:
+        """The same moment in milliseconds."""
+        return self.end * MINUTE_MS
 
     @property
     def sma(self) -> int:

@@ -14,6 +14,7 @@ from include.runtime.logging import get_logger
 from include.warehouse.admission import Coverage, TradeGroup
 from include.warehouse.ledger import BatchIdentity
 from include.warehouse.moments import MINUTE_MS
+from include.warehouse.mysql_store import MySQLStore
 from include.warehouse.sink import Batch, BatchSink, Outcome, Receipt
 from include.warehouse.transaction import TransactionRunner
 from spark_jobs.lib.aggregate import Aggregate, Aggregator
@@ -85,7 +86,9 @@ class BatchProcessor:
         batch = self._batch(found, batch_id)
         recount = self._recount_once(records)
         with self._progress.phase(Phase.MYSQL):
-            receipt = self._transactions.run(lambda connection: self._sink.apply(connection, batch, recount))
+            receipt = self._transactions.run(
+                lambda connection: self._sink.apply(MySQLStore(connection), batch, recount)
+            )
         self._group_offsets.submit(receipt.end_offsets)
         self._report(found, receipt, batch_id)
 
