@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import sys
 import psutil
 
 from include.services.supervisord_rpc import SupervisordRpc
-from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, Settings
 from include.stack.errors import StartError
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 from include.stack.processes import Process, launch_command, processes
@@ -85,11 +84,10 @@ def start_host(settings: Settings) -> None:
     settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = settings.run_dir / "supervisord.conf"
     path.write_text(configuration(settings))
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     marks = {MARK_HOME: str(settings.home), MARK_PROCESS: "supervisord"}
     done = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)],
-        env={**outside, **environment(settings), **marks},
+        env={**environment(settings), **marks},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from include.settings import PREFIX, Feed, Settings, load_settings
+from include.settings import PREFIX, PROJECT_ROOT, Feed, Settings, load_settings
 from include.stack.errors import FeedMismatchError
 
 _SECRET_FIELDS = {name for name in Settings.model_fields if "password" in name}
@@ -42,7 +42,13 @@ def differences(settings: Settings, running: Settings) -> list[str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables that give a process exactly these settings (secrets go by file)."""
+    """Our environment with exactly these settings in it (secrets go by file), for a process of the stack."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**others, **variables(settings), "PYTHONPATH": str(PROJECT_ROOT)}
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables."""
     dump = _dump(settings)
     return {PREFIX + k.upper(): ",".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in dump.items()}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from include.settings import PREFIX, PROJECT_ROOT, Feed, Settings
+from include.settings import PROJECT_ROOT, Feed, Settings
 from include.stack.isolation import isolated_settings
 from include.stack.leftovers import find_leftovers
 from include.stack.ports import check_ports
@@ -32,10 +32,9 @@ REAL_FILE = PROJECT_ROOT.parent / "shared" / "data" / "BTCUSDT-trades-2021-01-08
 
 def stack(settings: Settings, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the stack's command line in the environment of ``settings``."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return subprocess.run(
         [sys.executable, "-m", "include.stack", *arguments],
-        env={**clean, **environment(settings), "COLUMNS": "200", **more},
+        env={**environment(settings), "COLUMNS": "200", **more},
         cwd=PROJECT_ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,

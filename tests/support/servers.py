@@ -11,17 +11,11 @@ from contextlib import closing
 import mysql.connector
 from confluent_kafka.admin import AdminClient
 
-from include.settings import PREFIX, PROJECT_ROOT, Settings
+from include.settings import PROJECT_ROOT, Settings
 from include.stack import mariadb
 from include.stack.running import environment
 from include.stack.secrets import read_secret
 from tests.support.waiting import wait_for
-
-
-def process_environment(settings: Settings, **more: str) -> dict[str, str]:
-    """Environment that gives a process exactly ``settings`` (secrets go by file)."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {**clean, **environment(settings), "PYTHONPATH": str(PROJECT_ROOT), **more}
 
 
 class Server:
@@ -46,7 +40,7 @@ class Server:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "include.stack.launch", self.name],
-                env=process_environment(self.settings),
+                env=environment(self.settings),
                 stdout=log,
                 stderr=log,
                 cwd=PROJECT_ROOT,

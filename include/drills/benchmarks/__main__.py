@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from include.drills.benchmarks import producer_path
-from include.drills.benchmarks.report import save, write_page
-from include.drills.benchmarks.workbench import workbench
+from include.drills.benchmarks import latency, producer_path, sink, startup, stream_path
+from include.drills.benchmarks.report import Section, save, write_page
 from include.settings import load_settings
 from include.stack.console import console, step
 
-BENCHMARKS = {"producer": producer_path.run}
+BENCHMARKS: dict[str, Callable[[], Section]] = {
+    "producer": producer_path.run,
+    "stream": stream_path.run,
+    "sink": sink.run,
+    "latency": latency.run,
+    "startup": startup.run,
+}
 
 
 def main(
@@ -24,8 +30,8 @@ def main(
     folder = load_settings().home / "bench"
     for name, run in BENCHMARKS.items():
         if only in ("", name):
-            with step(f"Benchmark {name}"), workbench() as bench:
-                section = run(bench)
+            with step(f"Benchmark {name}"):
+                section = run()
             save(name, section, folder)
             console.print(section.markdown(), markup=False)
             write_page(list(BENCHMARKS), folder)

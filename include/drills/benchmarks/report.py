@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,16 @@ class Section:
         table = "\n".join(f"| {' | '.join(row)} |" for row in self.rows)
         findings = "\n".join(f"- {finding}" for finding in self.findings)
         return f"## {self.title}\n\n{self.method}\n\n{header}\n{table}\n\n{findings}\n\nMeasured {self.measured_at}.\n"
+
+
+def ratio_rows(rates: dict[str, list[float]]) -> list[list[str]]:
+    """Name, median rate, range, and the median's share of the first entry's, which is the baseline."""
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    baseline = next(iter(medians.values()))
+    return [
+        [name, f"{median:,.0f}", f"{min(rates[name]):,.0f} – {max(rates[name]):,.0f}", f"{median / baseline:.0%}"]
+        for name, median in medians.items()
+    ]
 
 
 def save(name: str, section: Section, folder: Path) -> None:

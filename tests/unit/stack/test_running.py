@@ -8,7 +8,7 @@ import pytest
 
 from include.settings import Feed, load_settings
 from include.stack.errors import FeedMismatchError
-from include.stack.running import claim_feed, differences, environment, remember, remembered
+from include.stack.running import claim_feed, differences, remember, remembered, variables
 
 
 def test_later_commands_speak_of_what_runs(tmp_path: Path) -> None:
@@ -30,9 +30,8 @@ def test_differences_are_named() -> None:
 
 def test_the_environment_of_processes_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, symbols=("ETHUSDT", "BNBUSDT"), windows=(1, 3), mysql_password="secret")
-    variables = environment(settings)
-    assert "secret" not in str(variables)
-    for name, value in variables.items():
+    assert "secret" not in str(variables(settings))
+    for name, value in variables(settings).items():
         monkeypatch.setenv(name, value)
     assert differences(load_settings(), settings) == []
 
