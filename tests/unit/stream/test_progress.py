@@ -1,0 +1,88 @@
+"""What /health tells about the running batch, and that finished offsets reach the consumer group."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from include.runtime.clock import ManualClock
+from spark_jobs.lib import group_offsets
+from spark_jobs.lib.group_offsets import GroupOffsets
+from spark_jobs.lib.metrics import Metrics
+from spark_jobs.lib.progress import JobStatus, Phase, Progress
+
+
+def test_a_batch_ages_while_it_runs() -> None:
+    clock = ManualClock()
+    progress = Progress(clock)
+    metrics = Metrics(progress)
+    with progress.batch(3):
+        with progress.phase(Phase.MYSQL):
+            clock.advance(2)
+            with progress.phase(Phase.RECOUNT):
+                clock.advance(1)
+                running = progress.snapshot()["batch"]
+                age = metrics.registry.get_sample_value("stream_running_batch_age_seconds")
+        durations = progress.durations_ms()
+    assert running == {"id": 3, "running": True, "phase": "recount", "age_seconds": 3.0}
+    assert age == 3.0
+    assert durations == {"recount": 1000, "mysql": 3000, "total": 3000}
+    assert progress.snapshot()["batch"] == {"id": None, "running": False, "phase": None, "age_seconds": 0.0}
+
+
+def test_stopping_is_the_last_word() -> None:
+    progress = Progress(ManualClock())
+    progress.set_status(JobStatus.STOPPING)
+    progress.set_status(JobStatus.RETRYING_MYSQL)
+    progress.record({}, {}, {})
+    progress.record_query("id", "run", "name")
+    assert progress.snapshot()["status"] == "stopping"
+
+
+def test_waiting_for_the_batch_to_end() -> None:
+    progress = Progress(ManualClock())
+    assert progress.wait_idle(0)
+    with progress.batch(1):
+        assert not progress.wait_idle(0)
+    assert progress.wait_idle(0)
+
+
+class Committer:
+    """Fails as often as told, then remembers."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures, self.committed, self.closed = failures, [], False
+        self.seen = threading.Event()
+
+    def commit(self, offsets: dict[int, int]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        self.committed.append(offsets)
+        self.seen.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_newest_offsets_are_committed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_offsets, "_RETRY_SECONDS", 0.001)
+    committer = Committer(failures=2)
+    offsets = GroupOffsets(committer)
+    offsets.submit({0: 1})
+    offsets.submit({1: 5, 0: 2})
+    assert committer.seen.wait(5)
+    offsets.close()
+    assert committer.committed[-1] == {0: 2, 1: 5}
+    assert committer.closed
+
+
+def test_a_broker_that_is_away_does_not_hold_up_the_end() -> None:
+    committer = Committer(failures=10**9)
+    offsets = GroupOffsets(committer)
+    offsets.submit({0: 1})
+    offsets.close(timeout=5)
+    assert committer.committed == []
+    assert committer.closed
