@@ -21,7 +21,7 @@ KAFKA_AWAY = RuntimeError("org.apache.kafka.common.errors.TimeoutException: Time
 class Query:
     """A query that has ended."""
 
-    isActive = False
+    isActive = False  # noqa: N815 - Spark's name
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -120,7 +120,7 @@ def test_a_stop_is_no_failure_whatever_breaks_meanwhile() -> None:
         (KAFKA_AWAY, Failure.KAFKA),
         (
             RuntimeError("Some data may have been lost because they are not available in Kafka any more"),
-            Failure.PROGRAM,
+            Failure.KAFKA,
         ),
         (RuntimeError("[KAFKA_DATA_LOSS.START_OFFSET_RESET] data may have been lost"), Failure.KAFKA),
     ],
@@ -130,9 +130,9 @@ def test_failures_are_told_apart(error: Exception, failure: Failure) -> None:
 
 
 def test_an_error_whose_words_are_gone_still_has_a_name() -> None:
-    class Unspeakable(Exception):
+    class UnspeakableError(Exception):
         def __str__(self) -> str:
             raise ConnectionRefusedError
 
-    assert error_text(Unspeakable()) == "Unspeakable (its JVM is gone)"
-    assert classify_failure(Unspeakable()) is Failure.PROGRAM
+    assert error_text(UnspeakableError()) == "UnspeakableError (its JVM is gone)"
+    assert classify_failure(UnspeakableError()) is Failure.PROGRAM

@@ -35,7 +35,7 @@ def at(zero: int, one: int | None = 5, topic: str = "life-1") -> LedgerPosition:
         (USED, False, None, StartReason.EMPTY_LEDGER, {0: 10, 1: 0}, {}),  # the database is new: count all again
     ],
 )
-def test_start(
+def test_start(  # noqa: PLR0917 - the columns of the table
     checkpoint: CheckpointState | ValueError | None,
     committed: bool,
     position: LedgerPosition | None,
@@ -70,7 +70,7 @@ def test_reads_the_newest_finished_batch(tmp_path: Path) -> None:
 )
 def test_a_damaged_checkpoint_is_noticed(tmp_path: Path, commits: dict[str, str], offsets: dict[str, str]) -> None:
     checkpoint(tmp_path, commits, offsets)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_checkpoint(tmp_path)
 
 
