@@ -93,13 +93,10 @@ class Bars:
         return start_us, max(start_us, min(stop_us, newest + 1))
 
     def _minute(self, symbol: str, minute: int) -> Bar | None:
+        """A minute that has ended: a later one has a trade."""
         kept = self._minutes[symbol]
         if minute not in kept:
-            complete = self._ledger.now_us >= (minute + 1) * MINUTE_US
-            bar = self._tail(symbol, minute, (minute + 1) * MINUTE_US)
-            if not complete:
-                return bar
-            kept[minute] = bar
+            kept[minute] = self._tail(symbol, minute, (minute + 1) * MINUTE_US)
             if len(kept) > _KEPT_MINUTES:
                 kept.popitem(last=False)
         return kept[minute]

@@ -95,6 +95,7 @@ class StandInExchange:
         """Deliver all that has happened up to now, and let changed faults take effect."""
         await self._tick()
         while not self.streams.caught_up:
+            await asyncio.sleep(0)  # lets the sockets take what was handed to them
             await self._tick()
 
     def state(self) -> dict[str, Any]:

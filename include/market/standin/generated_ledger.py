@@ -38,8 +38,7 @@ class _Timeline:
         """The order that a trade belongs to if segment ``number`` makes it: time (µs), first id, one past the last."""
         block = self.generator.block_of(trade_id)
         index = trade_id - block.first_id
-        first, lag = int(block.order_first[index]), float(block.lag[index])
-        stop = self.generator.first_of_aggregate(int(block.aggregate[index]) + 1)
+        first, stop, lag = int(block.order_first[index]), int(block.order_stop[index]), float(block.lag[index])
         time_us = self.starts[number] + floor((first - self.first_ids[number] + lag) * SECOND_US / self.rates[number])
         return time_us, first, stop
 
@@ -163,7 +162,7 @@ class GeneratedLedger:
     def id_at(self, symbol: str, time_us: int) -> int:
         """See :class:`Ledger`."""
         line = self._timelines[symbol]
-        number = bisect_right(line.starts, time_us - 1) - 1
+        number = bisect_right(line.starts, time_us) - 1
         if number < 0:
             return line.first_ids[0]
         end = line.first_ids[number + 1] if number + 1 < len(line.first_ids) else line.next_id

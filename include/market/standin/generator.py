@@ -66,8 +66,9 @@ def uniform(key: int, values: UInt64s) -> Floats:
 class Block:
     """Trades from ``first_id`` without their times.
 
-    ``order_first`` is the first trade id of the trade's order; ``lag`` is how far into its order's share of time the
-    order is filled, counted in trades: an order's trades happen ``order_first + lag`` trade intervals from id 0.
+    ``order_first`` is the first trade id of the trade's order, ``order_stop`` one past its last. ``lag`` is how far
+    into its order's share of time the order is filled, counted in trades: an order's trades happen
+    ``order_first + lag`` trade intervals from id 0.
     """
 
     first_id: int
@@ -76,6 +77,7 @@ class Block:
     buyer_maker: Bools
     aggregate: Int64s
     order_first: Int64s
+    order_stop: Int64s
     lag: Floats
 
 
@@ -119,14 +121,16 @@ class TradeGenerator:
         maker = (scramble(self._keys["side"], orders) & np.uint64(1)).astype(np.bool_)
         share = uniform(self._keys["qty"], ids.astype(np.uint64))
         qty = 1 + np.floor(40.0 * share + 60.0 * share / (1.001 - share)).astype(np.int64)
+        order_first, size = group * GROUP_TRADES + _ORDER_FIRST[pattern, order], _PATTERNS[pattern, order]
         return Block(
             first_id,
             (self._mid(orders) + np.where(maker, 0, 1)) * _PRICE_TICK,
             qty * _QTY_TICK,
             maker,
             aggregate,
-            group * GROUP_TRADES + _ORDER_FIRST[pattern, order],
-            uniform(self._keys["lag"], orders) * _PATTERNS[pattern, order],
+            order_first,
+            order_first + size,
+            uniform(self._keys["lag"], orders) * size,
         )
 
     def _mid(self, orders: UInt64s) -> Int64s:

@@ -20,6 +20,7 @@ ROWS = [
     "101,39432.48000000,0.00437600,172.58698944,1610064000278,True,True",
     "102,39439.22000000,0.00031100,12.26559742,1610064001278,False,True",
     "103,39439.06000000,0.5,19719.53,1610064003278,False,False",
+    "104,39439.06000000,0.5,19719.53,1610064003278,True,True",
 ]
 MILLISECONDS = re.compile(r"\b\d{13}\b")
 NOW_US = 1_700_000_000_000_000
@@ -49,10 +50,11 @@ def test_every_form_of_the_archive_gives_the_same_trades(tmp_path: Path, lines: 
         (101, Decimal("39432.48"), Decimal("0.004376"), 1610064000278, True),
         (102, Decimal("39439.22"), Decimal("0.000311"), 1610064001278, False),
         (103, Decimal("39439.06"), Decimal("0.5"), 1610064003278, False),
+        (104, Decimal("39439.06"), Decimal("0.5"), 1610064003278, True),
     ]
-    assert load_archive(path).best_match.tolist() == [True, True, True, False]
+    assert load_archive(path).best_match.tolist() == [True, True, True, False, True]
     aggregates = [t.aggregate_id for t in trades]
-    assert [a - aggregates[0] for a in aggregates] == [0, 0, 1, 2], "same time, price and side: one order"
+    assert [a - aggregates[0] for a in aggregates] == [0, 0, 1, 2, 3], "same time, price and side: one order"
     reference = load_archive_trades(path, "BTCUSDT")
     assert [(t.id, t.price, t.qty, t.time_ms) for t in trades] == [(t.id, t.price, t.qty, t.time_ms) for t in reference]
 
@@ -102,9 +104,9 @@ def replay(tmp_path: Path, factor: float = 1.0) -> ReplayedLedger:
         (1.0, Pace(), 0.0, [100, 101]),
         (1.0, Pace(), 0.999, [100, 101]),
         (1.0, Pace(), 1.0, [100, 101, 102]),
-        (1.0, Pace(), 60.0, [100, 101, 102, 103]),
+        (1.0, Pace(), 60.0, [100, 101, 102, 103, 104]),
         (10.0, Pace(), 0.1, [100, 101, 102]),
-        (1.0, Pace(factor=30.0), 0.1, [100, 101, 102, 103]),
+        (1.0, Pace(factor=30.0), 0.1, [100, 101, 102, 103, 104]),
         (1.0, Pace(stopped=frozenset({"BTCUSDT"})), 60.0, [100, 101]),
         (1.0, Pace(stopped=frozenset({"ETHUSDT"})), 1.5, [100, 101, 102]),
     ],

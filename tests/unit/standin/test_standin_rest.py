@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -132,6 +133,7 @@ async def test_trades_historical_trades_and_aggregates_tell_of_the_same_ledger(o
         for key, g in groups.items()
     ]
     assert (await get(exchange, "aggTrades?symbol=BTCUSDT&limit=1"))[1] == aggregates[-1:]
+    assert len((await get(exchange, "historicalTrades?symbol=BTCUSDT&limit=5000"))[1]) == 1_000
 
     start, end = aggregates[20]["T"], aggregates[60]["T"]
     within = [a for a in aggregates if start <= a["T"] <= end]
@@ -197,6 +199,27 @@ async def test_candlesticks_are_chosen_by_time_and_limit(open_exchange, get):
     assert await chosen(f"startTime={openings[3] + 1}&endTime={openings[5]}") == [4, 5]
     assert await chosen(f"endTime={openings[5] - 1}&limit=2") == [3, 4]
     assert await chosen("endTime=5") == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "zone", "opening"),
+    [
+        ("1d", "0", "2023-11-14T00:00"),
+        ("1d", "8", "2023-11-14T16:00"),
+        ("1d", "-3:30", "2023-11-14T03:30"),
+        ("1h", "5:30", "2023-11-14T21:30"),
+        ("1w", "0", "2023-11-13T00:00"),  # a Monday
+        ("1M", "0", "2023-11-01T00:00"),
+        ("1M", "-1:00", "2023-11-01T01:00"),
+    ],
+)
+async def test_days_weeks_and_months_begin_in_the_time_zone_asked_for(open_exchange, get, interval, zone, opening):
+    exchange = await open_exchange(rate=20)  # on 14 November 2023, 22:13:20
+    await exchange.advance(1)
+    row = (await get(exchange, f"klines?symbol=BTCUSDT&interval={interval}&timeZone={zone}"))[1][0]
+    assert datetime.fromtimestamp(row[0] / 1000, UTC) == datetime.fromisoformat(opening + "+00:00")
+    following = datetime.fromtimestamp((row[6] + 1) / 1000, UTC)
+    assert following == datetime(2023, 12, 1, 1 if zone != "0" else 0, tzinfo=UTC) or interval != "1M"
 
 
 async def test_the_24_hours_of_a_ticker_roll_and_leave_old_trades_behind(open_exchange, get):
