@@ -123,7 +123,7 @@ class SupervisordController:
 
     def stop(self, name: str, timeout: float) -> ServiceOutcome:
         """See ``ServiceController``."""
-        full_name, status = self._full_name(name), self.status(name)
+        full_name, status, deadline = self._full_name(name), self.status(name), time.monotonic() + timeout
         if status.state is ServiceState.BACKOFF:  # no process now, but the host would try again
             self._stop_process(full_name)
             return ServiceOutcome.STOPPED
@@ -136,7 +136,7 @@ class SupervisordController:
             if status.state is not ServiceState.STOPPING:
                 self._stop_process(full_name)
             forced = force_exit(process, min(timeout, self._patience(name)))
-        forced |= self._sweep(process.pid)
+        forced |= self._sweep(process.pid, max(deadline - time.monotonic(), _LEFTOVER_SECONDS))
         self._await_stopped(name, timeout)
         return ServiceOutcome.KILLED if forced else ServiceOutcome.STOPPED
 
@@ -153,9 +153,9 @@ class SupervisordController:
         return max(float(config["stopwaitsecs"]) - 0.5, 0.1)
 
     @staticmethod
-    def _sweep(group: int) -> bool:
+    def _sweep(group: int, timeout: float) -> bool:
         """End what the process left behind in its group; True when force was needed."""
-        deadline = time.monotonic() + _LEFTOVER_SECONDS
+        deadline = time.monotonic() + timeout
         while group_members(group):
             if time.monotonic() > deadline:
                 return kill_group(group)

@@ -56,5 +56,6 @@ class SuperviseOperator(BaseOperator):
         )
 
     def gave_up(self, context: Context, event: dict[str, str]) -> None:
-        """Fail with the trigger's message."""
+        """Fail with the trigger's message, which is also what a person finds at the end of the task's log."""
+        self.log.error("%s", event["message"])
         raise AirflowFailException(event["message"])

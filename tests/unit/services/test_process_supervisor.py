@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -106,19 +105,19 @@ async def supervised(supervisor: ProcessSupervisor) -> AsyncIterator[asyncio.Tas
 
 
 def _room(folder: Path, program: str) -> Iterator[Room]:
-    controller = FakeServiceController({"worker": [sys.executable, "-c", program]}, folder / "log", settle_seconds=0.1)
+    controller = FakeServiceController({"worker": ["sh", "-c", program]}, folder / "log", settle_seconds=0.1)
     yield Room(folder, controller)
     controller.close()
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    yield from _room(tmp_path, "import time; time.sleep(60)")
+    yield from _room(tmp_path, "exec sleep 60")
 
 
 @pytest.fixture
 def crashing(tmp_path: Path) -> Iterator[Room]:
-    yield from _room(tmp_path, "print('no such broker'); raise SystemExit(7)")
+    yield from _room(tmp_path, "echo no such broker; exit 7")
 
 
 async def test_a_process_that_is_not_there_is_started_and_a_killed_one_is_back_in_no_time(room: Room) -> None:
@@ -174,13 +173,12 @@ async def test_two_supervisors_never_make_two_copies(room: Room) -> None:
 
 
 async def test_leftovers_of_a_dead_process_are_swept_before_the_next_start(tmp_path: Path) -> None:
-    child = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    for room in _room(tmp_path, child + "; time.sleep(60)"):
+    for room in _room(tmp_path, "sleep 60 & sleep 60; true"):
         async with supervised(room.supervisor()):
             first = await room.running()
             group = first.pid
             await until(lambda: "Started worker" in room.log)  # noqa: B023
-            await until(lambda: len(group_members(group)) == 2)  # noqa: B023
+            await until(lambda: len(group_members(group)) == 3)  # noqa: B023
             room.kill()
             await room.running(other_than=first)
             assert group_members(group) == ()
