@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ _REST_HEADERS: list[tuple[str, str | bytes | None]] = [("source", b"rest")]
 _ANY_PARTITION = -1  # by key
 _NONE = -1
 _STREAM, _TAKEN = Origin.STREAM, Sent.TAKEN  # looked up once, not for each trade
+_ECHOES = {KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FAIL}  # of a refusal
 _NEVER_MS = 2_147_483_647  # 0 would mean "infinite", but overflows the request time-out computed from it
 
 
@@ -54,6 +56,7 @@ def producer_config(bootstrap_servers: str, buffer_trades: int) -> dict[str, Any
         "bootstrap.servers": bootstrap_servers,
         "client.id": "btc_producer",
         "enable.idempotence": True,
+        "enable.gapless.guarantee": True,  # a refused batch stops everything behind it, or its hole would be hidden
         "acks": "all",
         "message.timeout.ms": _NEVER_MS,
         "linger.ms": 5,
@@ -82,7 +85,7 @@ class KafkaTarget:
 class KafkaChannel:
     """See :class:`include.producer.publisher.Channel`."""
 
-    __slots__ = ("_key", "_marks", "_on_delivery", "_owner", "_pending", "_produce", "_topic", "acknowledged")
+    __slots__ = ("_cut", "_key", "_marks", "_on_delivery", "_owner", "_pending", "_produce", "_topic", "acknowledged")
 
     def __init__(self, owner: KafkaPublisher, producer: Producer, topic: str, symbol: str) -> None:
         self._owner, self._topic, self._key = owner, topic, symbol.encode()
@@ -90,6 +93,7 @@ class KafkaChannel:
         self._pending: deque[int] = deque()  # ids handed over, in order
         self._marks: deque[tuple[int, float]] = deque()  # (id, when it was the newest handed over)
         self._on_delivery = self._delivered  # one bound method: one a message would keep the garbage collector busy
+        self._cut = False
         self.acknowledged: int | None = None
 
     def send(self, trade_id: int, value: bytes, origin: Origin) -> Sent:
@@ -111,8 +115,9 @@ class KafkaChannel:
         return _TAKEN
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            self._owner.break_off(error)
+        if error is not None or self._cut:
+            self._cut = True  # nothing behind a refused trade counts
+            self._owner.break_off(error or KafkaError(KafkaError._FAIL))
             return
         # Reports of a partition come in the order of its messages, and a symbol lives in one partition.
         self.acknowledged = self._pending.popleft()
@@ -179,7 +184,7 @@ class KafkaPublisher:
 
     def wait(self, seconds: float) -> None:
         """Take in acknowledgements, waiting up to ``seconds`` for the first."""
-        self._producer.poll(seconds)
+        self._serve(lambda: self._producer.poll(seconds))
         now = self._clock.monotonic()
         ages = [since for channel in self._channels.values() if (since := channel.oldest_since(now)) is not None]
         self._oldest_since = min(ages, default=None)
@@ -190,7 +195,7 @@ class KafkaPublisher:
         """See :class:`include.producer.publisher.Publisher`."""
         deadline = time.monotonic() + seconds
         while self._left() and self.state is not PublisherState.BROKEN and time.monotonic() < deadline:
-            self._producer.flush(0.1)
+            self._serve(lambda: self._producer.flush(0.1))
         self.poll()
         return self._left()
 
@@ -218,9 +223,17 @@ class KafkaPublisher:
 
     def break_off(self, error: KafkaError) -> Sent:
         """A message will never be stored: nothing may be taken after it, or there would be a hole."""
+        if self.state is not PublisherState.BROKEN or error.code() not in _ECHOES:
+            self._last_error.note("kafka", error)
         self.state, self.bound = PublisherState.BROKEN, _NONE
-        self._last_error.note("kafka", error)
         return Sent.BROKEN
+
+    def _serve(self, call: Callable[[], object]) -> None:
+        """Run a call that serves callbacks; a fatal error of the client comes out of it as an exception."""
+        try:
+            call()
+        except KafkaException as error:
+            self.break_off(error.args[0])
 
     def _left(self) -> int:
         return self.unacknowledged + self._dead_letters_pending
@@ -236,8 +249,6 @@ class KafkaPublisher:
         return Sent.FULL
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self.break_off(error)
         self._last_error.note("kafka", error)
 
     def _on_statistics(self, text: str) -> None:
