@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from dataclasses import dataclass, field, replace
 
 from include.runtime.clock import Clock, SystemClock
 from include.services.controller import ServiceController, ServiceStatus
 from include.services.dag_switch import AsksDagSwitch, DagSwitch, LastKnownSwitch
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError
-from include.services.processes import ProcessIdentity, identify, is_alive, kill_group, terminate, until_exit
+from include.services.processes import ProcessIdentity, identify, kill_group, until_exit
+from include.services.service_handle import ServiceHandle
 from include.services.supervision import RestartBudget, RestartDecision, Verdict, decide
 from include.services.supervision_report import GaveUp, Log, Pace, utc
 from include.services.supervision_store import Hold, HoldReason, SupervisionState, SupervisionStore
@@ -42,8 +42,7 @@ class ProcessSupervisor:
         self._last_exit: ServiceStatus | None = None
         self._started_once = False
         self._said: dict[str, float] = {}  # topic → when it was last said
-        self._verbs = threading.Lock()  # a stop must not overtake a start that is under way in its thread
-        self._closed = False
+        self._service = ServiceHandle(self.name, self.controller, self.clock)
 
     # --- The loop ------------------------------------------------------------------------------------------------
     async def run(self) -> GaveUp:
@@ -54,7 +53,7 @@ class ProcessSupervisor:
                 self._state = await asyncio.to_thread(self.store.load)
                 if self._state.hold:
                     await self._stay_held(self._state.hold)
-                elif process := await self._find():
+                elif process := await self._service.process(self._state.process):
                     await self._watch(process)
                 elif self._state.process:  # ended while nobody looked
                     await self._after_exit(self._state.process)
@@ -69,19 +68,6 @@ class ProcessSupervisor:
         while True:
             await self._switch.refresh()
             await asyncio.sleep(self.pace.ask_switch)
-
-    async def _find(self) -> ProcessIdentity | None:
-        """The running process; while the host is away, the one last seen if it still runs."""
-        try:
-            return identify((await self._ask_status()).pid)
-        except HostUnreachableError:
-            last = self._state.process
-            return last if last and is_alive(last) else None
-
-    async def _ask_status(self) -> ServiceStatus:
-        status = await asyncio.to_thread(self.controller.status, self.name)
-        self._said.pop("host", None)
-        return status
 
     # --- While it runs -------------------------------------------------------------------------------------------
     async def _watch(self, process: ProcessIdentity) -> None:
@@ -108,8 +94,8 @@ class ProcessSupervisor:
 
     async def _after_exit(self, process: ProcessIdentity) -> None:
         self._state = await asyncio.to_thread(self.store.load)  # a stop by a person may have left a hold in it
-        status = await self._collected_status()
-        lines = await asyncio.to_thread(self._tail, 10)
+        status = await self._service.status_after_exit()
+        lines = await self._service.tail(10)
         code = "unknown" if status is None or status.exit_code is None else status.exit_code
         log_end = "".join(f"\n  {line}" for line in lines)
         self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
@@ -125,23 +111,6 @@ class ProcessSupervisor:
             state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, process))
         self._last_exit = status
         await self._remember(state)
-
-    async def _collected_status(self) -> ServiceStatus | None:
-        """The status once the host knows how the process ended; waits a moment only; None when the host is away."""
-        deadline = self.clock.monotonic() + self.pace.collect
-        while True:
-            try:
-                status = await self._ask_status()
-            except HostUnreachableError:
-                return None
-            if status.pid or status.exit_code is not None or self.clock.monotonic() > deadline:
-                return status
-            await asyncio.sleep(0.005)
-
-    def _tail(self, lines: int) -> tuple[str, ...]:
-        with contextlib.suppress(Exception):  # a log that cannot be read must not hinder a restart
-            return self.controller.tail(self.name, lines)
-        return ()
 
     # --- While it does not ---------------------------------------------------------------------------------------
     async def _bring_back(self) -> GaveUp | None:
@@ -169,13 +138,12 @@ class ProcessSupervisor:
         return f"Start {verdict.starts + 1} of {self.budget.starts} after a back-off of {verdict.wait_seconds:.1f} s."
 
     async def _start(self) -> None:
-        before, self._state = (
-            self._state,
-            replace(self._state, history=self._state.history.started(self.clock.time_ms())),
-        )
-        await self._remember(self._state)  # before the start: a triggerer that dies now must still have counted it
+        before, history = self._state, self._state.history.started(self.clock.time_ms())
+        await self._remember(
+            replace(before, history=history)
+        )  # before the start: a triggerer that dies now must still have counted it
         try:
-            await asyncio.to_thread(self._start_verb)
+            await self._service.start(self.pace.start)
         except HostUnreachableError as error:
             await self._remember(before)
             self._say("host", f"{error}. {self.name} cannot be started; retrying.")
@@ -185,29 +153,24 @@ class ProcessSupervisor:
             self.log.warning(str(error))  # whether there is a process now, the loop finds out
         except StartFailedError as error:
             self.log.warning(str(error))
-            await self._note_end(await self._collected_status())
+            await self._note_end(await self._service.status_after_exit())
         else:
             await self._note_started()
 
-    def _start_verb(self) -> None:
-        with self._verbs:
-            if not self._closed:
-                self.controller.start(self.name, self.pace.start)
-
     async def _note_started(self) -> None:
         with contextlib.suppress(HostUnreachableError):  # gone this very moment: the loop goes on asking
-            if process := identify((await self._ask_status()).pid):
+            if process := identify((await self._service.status()).pid):
                 await self._remember(replace(self._state, process=process, starts=self._state.starts + 1))
                 self._said.clear()
                 self._started_once = True
                 self.log.info(f"Started {self.name}: pid {process.pid}.")
             else:  # ended again already
-                await self._note_end(await self._collected_status())
+                await self._note_end(await self._service.status_after_exit())
 
     async def _give_up(self, verdict: Verdict) -> GaveUp:
         now_ms = self.clock.time_ms()
         await self._remember(replace(self._state, history=self._state.history.gave_up(now_ms)))
-        lines = await asyncio.to_thread(self._tail, 20)
+        lines = await self._service.tail(20)
         exit_code = self._last_exit.exit_code if self._last_exit else None
         next_try_ms = now_ms + round(self.budget.cooldown_seconds * 1000)
         return GaveUp(self.name, verdict.starts, exit_code, lines, next_try_ms, self.budget.window_seconds)
@@ -226,23 +189,17 @@ class ProcessSupervisor:
             f"{self.name} is held: {why} at {utc(hold.since_ms)}, so it stays stopped. To start it again: switch this "
             "Dag off and on, or clear this task, or start the process by hand.",
         )
-        process = await self._held_process()
+        process = await self._service.process(None)
         if process and process != hold.process:
             return await self._release(f"pid {process.pid} was started by hand")
         if process:
-            await self.stop_process(process)
+            await self._stop_process(process)
         switch = await self._switch.refresh()
         if switch is DagSwitch.PAUSED and not hold.dag_paused:
             await self._remember(replace(self._state, hold=replace(hold, dag_paused=True)))
         if switch is DagSwitch.ON and hold.dag_paused:
             return await self._release("the Dag was switched off and on")
         return await asyncio.sleep(self.pace.look)
-
-    async def _held_process(self) -> ProcessIdentity | None:
-        try:
-            return identify((await self._ask_status()).pid)
-        except HostUnreachableError:
-            return None
 
     async def _release(self, why: str) -> None:
         self._said.clear()
@@ -252,43 +209,28 @@ class ProcessSupervisor:
     # --- What a person does --------------------------------------------------------------------------------------
     async def end_by_person(self) -> None:
         """The run or task was marked in Airflow: remember the wish, then stop the process gracefully."""
-        self._closed = True
+        self._service.close()
         state = await asyncio.to_thread(self.store.load)
         if state.hold:
             return await self._remember(replace(state, hold=state.hold.ended(self.run_id)))
-        process = await asyncio.to_thread(self._running_process, state.process)
         paused = await self._switch.refresh() is DagSwitch.PAUSED
-        hold = Hold(HoldReason.RUN_ENDED_BY_PERSON, self.clock.time_ms(), process, paused, (self.run_id,))
-        await self._remember(replace(state, hold=hold))
+        hold = Hold(HoldReason.RUN_ENDED_BY_PERSON, self.clock.time_ms(), state.process, paused, (self.run_id,))
+        await self._remember(replace(state, hold=hold))  # first of all: the next run may begin any moment
+        process = await self._service.settled_process(state.process)
+        await self._remember(replace(self._state, hold=replace(hold, process=process)))
         self.log.info(f"The run was ended by a person: stopping {self.name}; it stays stopped until it is wanted back.")
-        return await self.stop_process(process) if process else None
-
-    def _running_process(self, last: ProcessIdentity | None) -> ProcessIdentity | None:
-        with self._verbs:  # a start that is under way comes to its end first
-            try:
-                return identify(self.controller.status(self.name).pid)
-            except HostUnreachableError:
-                return last if last and is_alive(last) else None
+        return await self._stop_process(process) if process else None
 
     async def clear_by_person(self) -> None:
         """The task was cleared in Airflow: the process runs on; if it was held, it is wanted back."""
-        self._closed = True
+        self._service.close()
         self._state = await asyncio.to_thread(self.store.load)
         if self._state.hold:
             await self._release("the task was cleared")
 
-    async def stop_process(self, process: ProcessIdentity) -> None:
-        """Stop it through the host, or directly while the host is away."""
-        outcome = await asyncio.to_thread(self._stop_verb, process)
+    async def _stop_process(self, process: ProcessIdentity) -> None:
+        outcome = await self._service.stop(process, self.pace.stop)
         self.log.info(f"{self.name} (pid {process.pid}): {outcome}.")
-
-    def _stop_verb(self, process: ProcessIdentity) -> str:
-        with self._verbs:
-            try:
-                return self.controller.stop(self.name, self.pace.stop)
-            except HostUnreachableError:
-                forced = terminate(process, self.pace.stop)
-                return "killed, the process host being away" if forced else "stopped, the process host being away"
 
     # --- Small things --------------------------------------------------------------------------------------------
     async def _remember(self, state: SupervisionState) -> None:

@@ -23,7 +23,6 @@ class Pace:
     look: float = 1.0  # between two looks at what may have changed while nothing runs
     ask_switch: float = 3.0  # between two questions about the Dag's switch
     retry_host: float = 0.2  # between two tries to reach the process host
-    collect: float = 0.25  # longest wait for the host to know an exit code before the restart
     start: float = 30.0  # deadline of a start
     stop: float = 20.0  # SIGTERM to SIGKILL
 

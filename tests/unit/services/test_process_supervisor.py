@@ -22,7 +22,7 @@ from include.services.supervision import RestartBudget
 from include.services.supervision_report import GaveUp, Pace
 from include.services.supervision_store import Hold, HoldReason, SupervisionStore
 
-QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, collect=0.2, start=5, stop=2)
+QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=3, window_seconds=60, cooldown_seconds=0.6)
 
 
