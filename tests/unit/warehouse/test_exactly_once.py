@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
@@ -10,64 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.runtime.clock import ManualClock
-from include.warehouse.admission import Coverage, TradeGroup
 from include.warehouse.errors import RecountError
-from include.warehouse.fixed_point import to_decimal, to_units
+from include.warehouse.fixed_point import to_decimal
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.ledger import BatchIdentity
 from include.warehouse.memory_store import MemoryStore
-from include.warehouse.minutes import MinuteKey, TradeSums
-from include.warehouse.sink import Batch, BatchSink, Outcome, Receipt
+from include.warehouse.sink import Batch, BatchSink, Outcome
 from tests.support.reference import ReferenceAverage, ReferenceTrade, reference_averages
+from tests.support.trade_groups import START_MS, Feeder, grouped, trade
 
 WINDOWS = (1, 5)
-START_MS = 1_610_064_000_000
 
 
-def trade(id_: int, minute: float = 0, price: str = "100", qty: str = "1", symbol: str = "BTCUSDT") -> ReferenceTrade:
-    return ReferenceTrade(symbol, id_, Decimal(price), Decimal(qty), START_MS + round(minute * 60_000))
-
-
-def sums_of(each: ReferenceTrade) -> TradeSums:
-    price, qty = to_units(each.price, 8), to_units(each.qty, 8)
-    return TradeSums(price, price * qty, qty, 1, each.id, each.id, price)
-
-
-def grouped(trades: Iterable[ReferenceTrade]) -> list[TradeGroup]:
-    """What the stream's aggregation makes of trades: by symbol and minute, with the exact set of ids."""
-    groups: dict[MinuteKey, tuple[TradeSums, IdRanges]] = {}
-    for each in trades:
-        key = MinuteKey(each.symbol, each.time_ms // 60_000)
-        if key in groups:
-            groups[key] = (groups[key][0] + sums_of(each), groups[key][1])
-        else:
-            groups[key] = (sums_of(each), IdRanges())
-        groups[key][1].add(each.id, each.id)
-    return [TradeGroup(key, total, tuple(ids)) for key, (total, ids) in groups.items()]
-
-
-class Stream:
-    """Feeds batches of trades to the sink, as the stream processor does."""
+class Stream(Feeder):
+    """A sink in memory, and what it holds."""
 
     def __init__(self, delay_ms: int = 10_000) -> None:
-        self.store, self.recounts, self._next = MemoryStore(), 0, 0
-        self.sink = BatchSink(WINDOWS, delay_ms, "test", ManualClock())
-
-    def feed(self, trades: list[ReferenceTrade], batch_id: int | None = None) -> Receipt:
-        self._next += 1
-        identity = BatchIdentity("query", self._next if batch_id is None else batch_id, "topic", "life-1")
-
-        def recount(coverage: Coverage) -> list[TradeGroup]:
-            self.recounts += 1
-            first: dict[tuple[str, int], ReferenceTrade] = {}
-            for each in trades:
-                if each.symbol in coverage and not coverage[each.symbol].overlap(each.id, each.id):
-                    first.setdefault((each.symbol, each.id), each)
-            return grouped(first.values())
-
-        newest = max((each.time_ms for each in trades), default=None)
-        batch = Batch(identity, {0: 0}, {0: self._next}, grouped(trades), len(trades), 0, newest)
-        return self.sink.apply(self.store, batch, recount)
+        self.store, self.sink = MemoryStore(), BatchSink(WINDOWS, delay_ms, "test", ManualClock())
+        super().__init__(self.sink, lambda work: work(self.store))
 
     def averages(self) -> dict[tuple[str, int, int], ReferenceAverage]:
         return {
