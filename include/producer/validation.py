@@ -76,6 +76,7 @@ class TradeCheck:
 def explain_undecodable(frame: bytes, error: Exception) -> Rejection:
     """Classify a frame that is no trade by its types; ``error`` is what the decoder said."""
     try:
+        msgspec.json.decode(frame)  # all of it: a typed decoder stops at the first thing it did not expect
         event = event_kind(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as malformed:
         return Rejection(DeadLetterReason.MALFORMED_JSON, str(malformed)[:200])

@@ -1,0 +1,245 @@
+"""Repairing by id, step by step, against an exchange that the test writes down."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.market.errors import NoEndpointError, RateLimitedError
+from include.market.messages import RestTrade
+from include.market.weight import WeightBudget
+from include.producer.errors import LastError
+from include.producer.flood import FloodDetector
+from include.producer.frame_path import FramePath
+from include.producer.repair import Repairer
+from include.producer.repair_policy import Step, grace_seconds, poll_interval, wait_after
+from include.producer.sequencer import IdRange, Sequencer
+from include.producer.tracks import Track, Tracks
+from include.producer.validation import TradeCheck
+from include.runtime.clock import ManualClock
+from tests.support.fake_publisher import FakePublisher
+
+
+class Exchange:
+    """Answers like the REST client; ``ids`` are the trades that exist."""
+
+    def __init__(self, clock: ManualClock, ids: set[int]) -> None:
+        self.ids, self.clock = ids, clock
+        self.budget = WeightBudget(clock)
+        self.error: Exception | None = None
+        self.data_only = False
+        self.prices: dict[int, str] = {}
+        self.calls: list[tuple[str, int, int]] = []
+
+    def trades_from(self, symbol: str, trade_id: int, limit: int = 1000) -> list[RestTrade]:
+        self.calls.append(("from", trade_id, limit))
+        if self.data_only:
+            raise NoEndpointError("historicalTrades", {})
+        return self._rows([i for i in sorted(self.ids) if i >= trade_id][:limit])
+
+    def recent_trades(self, symbol: str, limit: int = 1000) -> list[RestTrade]:
+        return self._rows(sorted(self.ids)[-limit:])
+
+    def newest_trade_id(self, symbol: str) -> int | None:
+        self.calls.append(("newest", 0, 0))
+        return max(self.ids, default=None)
+
+    def _rows(self, ids: list[int]) -> list[RestTrade]:
+        if self.error is not None:
+            raise self.error
+        return [RestTrade(i, self.prices.get(i, "1"), "1", self.clock.time_ms(), True) for i in ids]
+
+
+class Bench:
+    """A symbol that starts at id 0."""
+
+    def __init__(self, ids: set[int], backfill_limit: int = 1_000_000, room: int = 100_000) -> None:
+        self.clock = ManualClock()
+        self.exchange = Exchange(self.clock, ids)
+        self.publisher = FakePublisher(room, self.clock)
+        channel = self.publisher.channel("BTCUSDT")
+        self.track = Track("BTCUSDT", Sequencer(channel.send, 5000, 0), channel)
+        tracks = Tracks([self.track])
+        check, flood = TradeCheck(tracks.symbols, self.clock), FloodDetector(self.clock, 1)
+        path = FramePath(tracks, self.publisher, check, flood, self.clock)
+        self.errors = LastError()
+        self.repairer = Repairer(
+            tracks,
+            path,
+            self.exchange,  # type: ignore[arg-type]
+            clock=self.clock,
+            backfill_limit=backfill_limit,
+            last_error=self.errors,
+        )
+
+    def stream(self, *ids: int) -> None:
+        for trade_id in ids:
+            self.track.sequencer.offer(trade_id, b"{}")
+
+    async def steps(self, count: int) -> list[Step]:
+        return [await self.repairer.step(self.track) for _ in range(count)]
+
+    def published(self) -> list[int]:
+        self.publisher.poll()
+        return self.publisher.ids("BTCUSDT")
+
+
+async def test_a_gap_is_filled_page_by_page() -> None:
+    bench = Bench(set(range(3000)))
+    bench.stream(2500)
+    assert await bench.steps(3) == [Step.PROGRESS] * 3
+    assert bench.published() == list(range(2501))
+    assert bench.track.sequencer.gap() is None
+    assert [call[1] for call in bench.exchange.calls] == [0, 1000, 2000]
+
+
+async def test_scattered_gaps_are_closed_by_one_page() -> None:
+    bench = Bench(set(range(100)))
+    bench.stream(*(i for i in range(100) if i % 3))
+    assert await bench.steps(1) == [Step.PROGRESS]
+    assert bench.published() == list(range(99))
+
+
+async def test_an_id_that_the_exchange_does_not_have_is_confirmed_once_and_passed_over() -> None:
+    bench = Bench({0, 1, 5, 6})
+    bench.stream(0, 6)
+    assert await bench.steps(3) == [Step.PROGRESS, Step.HOLE_SUSPECTED, Step.HOLE]
+    assert bench.published() == [0, 1, 5, 6]
+    assert bench.track.exchange_holes == [IdRange(2, 4)]
+    assert bench.track.ids_without_trade == 3
+    assert bench.track.sequencer.gap() is None
+
+
+async def test_a_trade_that_appears_at_the_second_look_is_no_hole() -> None:
+    bench = Bench({0, 3})
+    bench.stream(0, 3)
+    assert await bench.steps(1) == [Step.HOLE_SUSPECTED]
+    bench.exchange.ids |= {1, 2}
+    assert await bench.steps(1) == [Step.PROGRESS]
+    assert bench.published() == [0, 1, 2, 3]
+    assert bench.track.exchange_holes == []
+
+
+async def test_rest_may_lag_behind_the_stream() -> None:
+    bench = Bench({0})
+    bench.stream(0, 2)
+    assert await bench.steps(3) == [Step.NOTHING_YET] * 3
+    bench.exchange.ids |= {1, 2}
+    assert await bench.steps(1) == [Step.PROGRESS]
+    assert bench.published() == [0, 1, 2]
+
+
+async def test_ids_that_only_the_stream_speaks_of_are_forgotten_after_asking() -> None:
+    bench = Bench({0})
+    bench.stream(0, 10**12)
+    assert await bench.steps(5) == [Step.NOTHING_YET] * 4 + [Step.DISTRUSTED]
+    assert bench.track.sequencer.gap() is None
+    bench.stream(1)
+    assert bench.published() == [0, 1]
+
+
+async def test_a_data_only_endpoint_cannot_prove_a_hole() -> None:
+    bench = Bench(set(range(5000)))
+    bench.exchange.data_only = True
+    bench.stream(4500)
+    assert await bench.steps(8) == [Step.NOTHING_YET] * 8
+    assert bench.track.exchange_holes == []
+    bench.track.sequencer.anchor(4200)  # within the newest thousand, which it does give
+    assert bench.published() == list(range(4200, 5000))
+
+
+async def test_an_unusable_row_is_dead_lettered_and_counts_as_missing() -> None:
+    bench = Bench(set(range(4)))
+    bench.exchange.prices[1] = "0"
+    bench.stream(3)
+    assert await bench.steps(3) == [Step.PROGRESS, Step.HOLE_SUSPECTED, Step.HOLE]
+    assert bench.published() == [0, 2, 3]
+    assert {letter.origin for letter in bench.publisher.dead_letters} == {"rest:BTCUSDT:1"}
+
+
+async def test_more_than_the_backfill_limit_is_skipped_and_reported() -> None:
+    bench = Bench(set(range(5000)), backfill_limit=1000)
+    bench.track.sequencer.notice(4999)
+    assert await bench.steps(1) == [Step.SKIPPED]
+    assert bench.track.skipped == [IdRange(0, 3999)]
+    assert bench.track.ids_skipped == 4000
+    assert await bench.steps(1) == [Step.PROGRESS]
+    assert bench.published() == list(range(4000, 5000))
+    assert bench.track.describe()["skipped"] == [[0, 3999]]
+
+
+async def test_a_wild_id_does_not_make_the_limit_skip_real_trades() -> None:
+    bench = Bench(set(range(10)), backfill_limit=1000)
+    bench.stream(10**12)
+    assert (await bench.steps(1)) == [Step.PROGRESS]
+    assert bench.published() == list(range(10))
+    assert bench.track.skipped == []
+
+
+async def test_while_kafka_is_away_it_stops_and_later_goes_on_from_the_same_id() -> None:
+    bench = Bench(set(range(3000)), room=500)
+    bench.publisher.away = True
+    bench.track.sequencer.notice(2999)
+    assert await bench.steps(2) == [Step.PROGRESS, Step.NO_ROOM]
+    assert bench.track.sequencer.next_id == 500
+    bench.publisher.away = False
+    for _ in range(10):
+        bench.publisher.poll()
+        await bench.repairer.step(bench.track)
+    assert bench.published() == list(range(3000))
+
+
+@pytest.mark.parametrize(
+    ("error", "step", "limited"),
+    [
+        (RateLimitedError("HTTP 429", 7, 429), Step.RATE_LIMITED, True),
+        (NoEndpointError("trades", {"http://a": "refused"}), Step.FAILED, False),
+    ],
+)
+async def test_errors_are_waited_out(error: Exception, step: Step, limited: bool) -> None:
+    bench = Bench(set(range(10)))
+    bench.exchange.error = error
+    bench.track.sequencer.notice(9)
+    assert await bench.steps(1) == [step]
+    assert bench.repairer.rate_limited() is limited
+    assert (bench.errors.text is None) is limited
+    asked = len(bench.exchange.calls)
+    bench.repairer.start_due()
+    assert len(bench.exchange.calls) == asked  # not due yet
+    bench.clock.advance(7)
+    assert bench.repairer.rate_limited() is False
+    bench.exchange.error = None
+    assert await bench.steps(1) == [Step.PROGRESS]
+
+
+async def test_polling_takes_whatever_comes_next() -> None:
+    bench = Bench(set(range(2500)))
+    bench.repairer.polling = True
+    assert not bench.repairer.polls_answered()
+    assert await bench.steps(3) == [Step.POLLED] * 3
+    assert bench.published() == list(range(2500))
+    assert bench.repairer.polls_answered()
+    bench.clock.advance(60)
+    assert not bench.repairer.polls_answered()
+
+
+@pytest.mark.parametrize(
+    ("used", "missing", "seconds"),
+    [
+        (0, 1, 0.1),
+        (2300, 1, 0.1),
+        (2400, 1, 60 / (2400 / 25 / 2)),  # half of what repairs may use is spent: 48 calls a symbol are left
+        (4700, 1, 30.0),
+        (4800, 1, 60.0),
+        (4700, 1001, 0.1),  # a full page is worth its weight at once
+    ],
+)
+def test_small_gaps_wait_for_each_other_as_the_budget_is_spent(used: int, missing: int, seconds: float) -> None:
+    budget = WeightBudget(ManualClock(now_ms=60_000 * 1000), 6000)
+    budget.observe(used)
+    assert grace_seconds(budget, 2, missing) == pytest.approx(seconds)
+
+
+def test_waits() -> None:
+    assert [wait_after(n) for n in (0, 1, 2, 3, 4, 5, 6, 99)] == [0.2, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    budget = WeightBudget(ManualClock(), 6000)
+    assert [poll_interval(budget, n) for n in (1, 2, 100)] == [1.0, 1.0, 50.0]
