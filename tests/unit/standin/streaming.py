@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,12 +14,18 @@ from websockets.asyncio.client import ClientConnection
 from include.market.standin import StandInExchange
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until the exchange has got that far."""
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def connect(exchange: StandInExchange, path: str):
     before = exchange.streams.accepted
     async with websockets.connect(exchange.stream_url + path, max_queue=None, ping_interval=None) as socket:
-        while exchange.streams.accepted == before:
-            await asyncio.sleep(0)
+        await until(lambda: exchange.streams.accepted > before)
         yield socket
 
 

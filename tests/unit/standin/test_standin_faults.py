@@ -14,7 +14,7 @@ import websockets
 from include.market.standin import FaultError, Faults, IdRange, StandInExchange
 from include.market.standin.distortion import Distortion
 from include.market.standin.faults import FaultBoard
-from tests.unit.standin.streaming import ask, connect, read
+from tests.unit.standin.streaming import ask, connect, read, until
 
 NOW_US = 1_700_000_000_000_000
 
@@ -194,8 +194,8 @@ async def test_a_silent_stream_still_pings_and_answers(open_exchange):
         await exchange.advance(20)
         assert (await ask(socket, "LIST_SUBSCRIPTIONS"))["result"] == ["btcusdt@trade"], "no trade came before"
         await (await socket.ping())
-        while exchange.streams.connections[0].received < 3:  # the control message, our ping, our pong
-            await asyncio.sleep(0)
+        connection = exchange.streams.connections[0]
+        await until(lambda: connection.received == 3)  # the control message, our ping, our pong
 
 
 async def test_half_a_frame_and_then_nothing(open_exchange):
@@ -300,8 +300,7 @@ async def test_a_hanging_request_is_answered_late_or_given_up_after_ten_seconds(
     exchange = await open_exchange()
     exchange.faults.set(rest_hang_seconds=seconds)
     asked = asyncio.create_task(get(exchange, "time"))
-    while not exchange.accounting.snapshot():
-        await asyncio.sleep(0)
+    await until(exchange.accounting.snapshot)
     await exchange.advance(min(seconds, 10) - 0.1)
     done, _ = await asyncio.wait({asked}, timeout=0.05)
     assert not done

@@ -12,7 +12,7 @@ import pytest
 import websockets
 
 from include.market.standin import Limits, StandInExchange
-from tests.unit.standin.streaming import ask, closing, connect, read
+from tests.unit.standin.streaming import ask, closing, connect, read, until
 
 TRADE_KEYS = ["e", "E", "s", "t", "p", "q", "T", "m", "M"]
 
@@ -148,13 +148,11 @@ async def test_pings_come_every_20_seconds_with_the_time_and_a_missing_pong_ends
 
 async def _messages(exchange: StandInExchange, count: int) -> None:
     connection = exchange.streams.connections[0]
-    while connection.received < count:
-        await asyncio.sleep(0)
+    await until(lambda: connection.received >= count)
 
 
 async def _answered(exchange: StandInExchange) -> None:
-    while exchange.streams.connections[0].snapshot()["unanswered_pings"]:
-        await asyncio.sleep(0)
+    await until(lambda: not exchange.streams.connections[0].snapshot()["unanswered_pings"])
 
 
 async def test_a_client_that_answers_is_kept_for_24_hours_and_no_longer(open_exchange):
