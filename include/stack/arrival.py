@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 
 from include.services.factory import controller_from_settings
+from include.services.names import PROCESSOR, PRODUCER
 from include.settings import Feed, Settings
 from include.stack import airflow, readiness
 from include.stack.console import console, step
-from include.stack.processes import PROCESSOR, PRODUCER
 from include.stack.secrets import read_secret, secret_path
 from include.warehouse.reader import WarehouseReader
 

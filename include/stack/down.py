@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from include.services.controller import ServiceController, ServiceOutcome
 from include.services.factory import controller_from_settings
+from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.settings import Settings
 from include.stack.console import progress, step
 from include.stack.host import stop_host
 from include.stack.leftovers import end_leftovers
-from include.stack.processes import AIRFLOW_PROCESSES, EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER, Process, processes
+from include.stack.processes import AIRFLOW_PROCESSES, Process, processes
 from include.stack.up import host_is_running
 
 # Airflow first, or it would bring back what is stopped; then the writers, then what they write to.

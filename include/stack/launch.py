@@ -10,12 +10,13 @@ import os
 import sys
 from typing import NoReturn
 
+from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from include.stack import airflow, kafka, mariadb
 from include.stack.errors import StackError
 from include.stack.java import find_java
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS, end_leftovers
-from include.stack.processes import AIRFLOW_PROCESSES, EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER, python_command
+from include.stack.processes import AIRFLOW_PROCESSES, python_command
 
 NAMES = (KAFKA, MYSQL, EXCHANGE, PRODUCER, PROCESSOR, *AIRFLOW_PROCESSES)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.settings import PROJECT_ROOT, Feed, Settings
 from include.stack import airflow
 
-KAFKA, MYSQL, EXCHANGE = "kafka", "mysql", "exchange"
-PRODUCER, PROCESSOR = "btc_producer", "stream_processor"
 AIRFLOW_PROCESSES = tuple(f"airflow-{component}" for component in airflow.COMPONENTS)
 
 

@@ -10,6 +10,7 @@ from include.broker.topics import ensure_topics, expected_topics
 from include.services.controller import ServiceController
 from include.services.errors import HostUnreachableError
 from include.services.factory import controller_from_settings
+from include.services.names import EXCHANGE, KAFKA, MYSQL
 from include.settings import Feed, Settings
 from include.stack import airflow_setup, mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
@@ -19,7 +20,7 @@ from include.stack.host import start_host
 from include.stack.java import find_java
 from include.stack.leftovers import end_leftovers
 from include.stack.ports import check_ports
-from include.stack.processes import AIRFLOW_PROCESSES, EXCHANGE, KAFKA, MYSQL, processes
+from include.stack.processes import AIRFLOW_PROCESSES, processes
 from include.stack.running import claim_feed, differences, remember, remembered
 from include.warehouse.migrations import migrate
 

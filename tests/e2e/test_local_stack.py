@@ -22,7 +22,7 @@ from include.stack.processes import processes
 from include.stack.running import environment
 from include.warehouse.reader import WarehouseReader
 from tests.support.averages import read_averages
-from tests.support.reference import load_archive, reference_averages
+from tests.support.reference import load_archive_trades, reference_averages
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -81,7 +81,7 @@ def test_up_says_where_to_look_and_shows_averages(up: subprocess.CompletedProces
 
 @pytest.mark.usefixtures("up")
 def test_the_averages_of_the_replayed_file_equal_the_reference(settings: Settings) -> None:
-    trades = load_archive(REAL_FILE, "BTCUSDT")
+    trades = load_archive_trades(REAL_FILE, "BTCUSDT")
     with closing(WarehouseReader(settings)) as reader:
         newest = trades[-1].id
         wait_for(lambda: [p.newest_trade_id for p in reader.progress()] == [newest], 60, "all trades are counted")
@@ -108,7 +108,7 @@ def test_status_shows_processes_and_positions(settings: Settings) -> None:
     assert done.returncode == 0, done.stderr
     for process in processes(settings):
         assert re.search(rf"{process.name} .*running", done.stdout), done.stdout
-    newest = str(load_archive(REAL_FILE, "BTCUSDT")[-1].id)
+    newest = str(load_archive_trades(REAL_FILE, "BTCUSDT")[-1].id)
     (row,) = [line for line in done.stdout.splitlines() if "BTCUSDT" in line]
     assert row.count(newest) == 4, row  # exchange, received, acknowledged, counted
 

@@ -12,9 +12,9 @@ import requests
 
 from include.drills.benchmarks.report import Section
 from include.drills.benchmarks.workbench import bare_connection, workbench
+from include.services.names import EXCHANGE, PROCESSOR, PRODUCER
 from include.settings import Settings
 from include.stack import readiness
-from include.stack.processes import EXCHANGE, PROCESSOR, PRODUCER
 
 RATES = (50, 5_000)
 WARM_UP_SECONDS, MEASURE_SECONDS = 30.0, 60.0

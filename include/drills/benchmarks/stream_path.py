@@ -15,10 +15,10 @@ from include.broker.topics import TRADES
 from include.drills.benchmarks.producer_path import SYMBOLS, payloads
 from include.drills.benchmarks.report import Section
 from include.drills.benchmarks.workbench import Workbench, bare_connection, workbench
+from include.services.names import PROCESSOR
 from include.settings import PROJECT_ROOT, Settings
 from include.stack import readiness
 from include.stack.java import find_java
-from include.stack.processes import PROCESSOR
 from include.stack.running import environment
 
 RECORDS, PER_BATCH = 2_000_000, 250_000

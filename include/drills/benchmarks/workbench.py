@@ -13,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from include.broker.topics import ensure_topics, expected_topics
 from include.services.controller import ServiceController
 from include.services.factory import controller_from_settings
+from include.services.names import KAFKA, MYSQL
 from include.settings import Settings
 from include.stack import mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
@@ -21,7 +22,6 @@ from include.stack.host import start_host, stop_host
 from include.stack.isolation import isolated_settings
 from include.stack.java import find_java
 from include.stack.leftovers import end_leftovers
-from include.stack.processes import KAFKA, MYSQL
 from include.stack.running import remember
 from include.warehouse.migrations import migrate
 
