@@ -1,0 +1,150 @@
+"""The real stream processor as a process of its own, and trades fed to it straight through Kafka."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from typing import Any
+
+import requests
+from confluent_kafka import Producer
+
+from include.broker.offsets import OffsetReader
+from include.settings import PROJECT_ROOT, Settings
+from include.stack.java import find_java
+from include.stack.running import environment
+from include.warehouse.reader import WarehouseReader
+from tests.support.reference import ReferenceTrade
+from tests.support.waiting import wait_for
+
+
+class StreamJob:
+    """``spark_jobs/stream_processor.py`` with ``settings``; its log is ``stream_processor.log``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = settings.log_dir / "stream_processor.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Pid of the Python process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, wait: bool = True) -> None:
+        """Start; ``wait`` until the query runs."""
+        self.settings.log_dir.mkdir(parents=True, exist_ok=True)
+        java = {"JAVA_HOME": str(find_java(self.settings.cache).home)}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(PROJECT_ROOT / "spark_jobs" / "stream_processor.py")],
+                env={**environment(self.settings), **java},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            wait_for(lambda: self.health()["status"] == "running", 90, f"the query runs; see {self.log}")
+
+    def ensure_running(self) -> None:
+        """Start it unless it runs."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+
+    def health(self) -> dict[str, Any]:
+        """``GET /health``."""
+        answer = requests.get(f"http://127.0.0.1:{self.settings.processor_health_port}/health", timeout=2)
+        health: dict[str, Any] = answer.json()
+        return health
+
+    def metrics(self) -> str:
+        """``GET /metrics``."""
+        return requests.get(f"http://127.0.0.1:{self.settings.processor_health_port}/metrics", timeout=2).text
+
+    def await_batch(self, phase: str = "", timeout: float = 30) -> None:
+        """Wait until a batch is under way, in ``phase`` if given."""
+
+        def under_way() -> bool:
+            batch = self.health()["batch"]
+            return bool(batch["running"]) and phase in {"", batch["phase"]}
+
+        wait_for(under_way, timeout, f"a batch is under way {phase}", interval=0.001)
+
+    def kill(self) -> None:
+        """SIGKILL to the Python process; its JVM follows by itself."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def terminate(self) -> int:
+        """SIGTERM to the Python process; its exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(30)
+
+    def stop(self) -> None:
+        """End whatever is left of it, the JVM included."""
+        if self._process is not None and self._process.poll() is None:
+            self.terminate()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def await_all_counted(self, timeout: float = 60) -> None:
+        """Wait until MySQL's ledger has reached the end of the topic."""
+        topic = self.settings.trades_topic
+        with (
+            closing(OffsetReader(self.settings.bootstrap_servers, topic=topic)) as kafka,
+            closing(WarehouseReader(self.settings)) as warehouse,
+        ):
+
+            def caught_up() -> bool:
+                ends = {p: end for p, end in kafka.end_offsets().items() if end}
+                position = warehouse.position()
+                return not ends or (position is not None and position.offsets == ends)
+
+            wait_for(caught_up, timeout, f"all records are counted; see {self.log}", interval=0.1)
+
+
+def message(trade: ReferenceTrade, **changes: Any) -> bytes:
+    """A trade as the exchange sends it, or nearly so."""
+    fields = {
+        **{"e": "trade", "E": trade.time_ms + 3, "s": trade.symbol, "t": trade.id},
+        **{"p": f"{trade.price:.8f}", "q": f"{trade.qty:.8f}", "T": trade.time_ms, "m": True, "M": True},
+    }
+    return json.dumps({**fields, **changes}, separators=(",", ":")).encode()
+
+
+class TradeFeed:
+    """Publishes to the topic in the order given; ``flush`` waits until Kafka has everything."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.trades_topic
+        self._producer = Producer(
+            {
+                "bootstrap.servers": settings.bootstrap_servers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "log_level": 2,
+            }
+        )
+
+    def publish(self, trades: Iterable[ReferenceTrade]) -> None:
+        """Trades, each keyed by its symbol."""
+        for trade in trades:
+            self.publish_raw(trade.symbol, message(trade))
+
+    def publish_raw(self, key: str, value: bytes | None, partition: int = -1) -> None:
+        """Anything; ``partition`` -1 lets the key decide."""
+        self._producer.produce(self._topic, value, key.encode(), partition=partition)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait for the acknowledgements."""
+        assert self._producer.flush(60) == 0
