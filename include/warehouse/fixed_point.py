@@ -29,8 +29,8 @@ def to_decimal(units: int, places: int) -> Decimal:
 
 def to_text(units: int, places: int) -> str:
     """``units`` (not negative) in plain notation, as SQL takes it."""
-    digits = f"{units:0{places + 1}d}"
-    return f"{digits[:-places]}.{digits[-places:]}"
+    digits = str(units).zfill(places + 1)
+    return digits[:-places] + "." + digits[-places:]
 
 
 def divide_half_up(numerator: int, denominator: int) -> int:

@@ -17,7 +17,7 @@ from include.warehouse.heartbeats import beat
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.ledger import LedgerEntry, LedgerPosition
 from include.warehouse.minutes import MinuteKey, Minutes, TradeSums
-from include.warehouse.moments import from_minute, from_ms, to_minute
+from include.warehouse.moments import MINUTE_MS, from_minute, from_ms, to_minute
 from include.warehouse.upsert import UpsertTarget, upsert
 from include.warehouse.windows import Average
 
@@ -133,12 +133,22 @@ class MySQLStore:
 
 def average_row(average: Average, watermark_ms: int, now: str) -> tuple[object, ...]:
     """The values of one row of ``moving_averages``."""
-    sums = average.sums
+    sums, start, length = average.sums, average.start, average.window_minutes
+    end = start + length
     return (
-        *(average.symbol, average.window_minutes, from_minute(average.start), from_minute(average.end)),
-        *(to_text(average.sma, PRICE_PLACES), to_text(average.vwap, PRICE_PLACES), sums.trade_count),
-        *(to_text(sums.volume, PRICE_PLACES), sums.first_trade_id, sums.last_trade_id),
-        *(to_text(sums.last_price, PRICE_PLACES), average.end_ms <= watermark_ms, now),
+        average.symbol,
+        length,
+        from_minute(start),
+        from_minute(end),
+        to_text(average.sma, PRICE_PLACES),
+        to_text(average.vwap, PRICE_PLACES),
+        sums.trade_count,
+        to_text(sums.volume, PRICE_PLACES),
+        sums.first_trade_id,
+        sums.last_trade_id,
+        to_text(sums.last_price, PRICE_PLACES),
+        end * MINUTE_MS <= watermark_ms,
+        now,
     )
 
 
