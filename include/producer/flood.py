@@ -33,7 +33,7 @@ class FloodDetector:
     """Counts frames in buckets of a second over :data:`WINDOW_SECONDS`.
 
     Enters FLOOD when more than ``ratio`` of at least 100 frames are invalid, or all of at least 20. Leaves by a
-    stricter rule: less than half of ``ratio``, and that over a whole window in which at least one frame was valid.
+    stricter rule: less than half of ``ratio`` over a whole window in which there were frames.
     ``valid`` is counted up by the caller directly (the hot path); invalid frames go through :meth:`invalid_frame`.
     """
 
@@ -81,7 +81,7 @@ class FloodDetector:
                 self.state, self._entered = FloodState.FLOOD, now
                 self._stored_in_flood = 0
                 self.floods += 1
-        elif now - self._entered >= WINDOW_SECONDS and valid and invalid < self._ratio / 2 * (valid + invalid):
+        elif now - self._entered >= WINDOW_SECONDS and invalid < self._ratio / 2 * (valid + invalid):
             self.state = FloodState.NORMAL
         return self.state
 

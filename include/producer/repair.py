@@ -78,6 +78,11 @@ class Repairer:
             if track.symbol not in self._running and self._due(track):
                 self._running[track.symbol] = asyncio.create_task(self._run(track), name=f"repair-{track.symbol}")
 
+    @property
+    def busy(self) -> bool:
+        """Whether steps are under way."""
+        return bool(self._running)
+
     async def close(self) -> None:
         """Cancel what is under way."""
         tasks = list(self._running.values())

@@ -127,6 +127,7 @@ def test_a_verdict_other_than_quiet_asks_again_soon() -> None:
         ({"A": 5, "B": 1}, {"A": 7, "B": 1}, {"A": 8}, 2.0, Overlap.QUIET),  # B did not trade
         ({"A": 5, "B": 1}, {"A": 7, "B": 2}, {"A": 8}, 2.0, Overlap.NOT_YET),  # B did, and the new one is without it
         ({"A": 5, "B": 1}, {"A": 7, "B": 2}, {"A": 8}, 10.0, Overlap.TIMED_OUT),
+        ({"A": 7}, {"A": 7}, {"A": 9}, 2.0, Overlap.NOT_YET),  # quiet on the old one only
         ({"A": 5}, {"A": 7}, {"A": 9}, 10.0, Overlap.TIMED_OUT),
     ],
 )

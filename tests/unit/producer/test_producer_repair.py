@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from include.market.errors import NoEndpointError, RateLimitedError
@@ -27,11 +30,13 @@ class Exchange:
         self.budget = WeightBudget(clock)
         self.error: Exception | None = None
         self.data_only = False
+        self.meanwhile: Callable[[], None] = lambda: None
         self.prices: dict[int, str] = {}
         self.calls: list[tuple[str, int, int]] = []
 
     def trades_from(self, symbol: str, trade_id: int, limit: int = 1000) -> list[RestTrade]:
         self.calls.append(("from", trade_id, limit))
+        self.meanwhile()
         if self.data_only:
             raise NoEndpointError("historicalTrades", {})
         return self._rows([i for i in sorted(self.ids) if i >= trade_id][:limit])
@@ -117,6 +122,17 @@ async def test_a_trade_that_appears_at_the_second_look_is_no_hole() -> None:
     assert await bench.steps(1) == [Step.PROGRESS]
     assert bench.published() == [0, 1, 2, 3]
     assert bench.track.exchange_holes == []
+
+
+async def test_an_answer_to_an_old_question_proves_no_hole() -> None:
+    bench = Bench({0, 1, 2, 5, 6})
+    bench.stream(0, 6)
+    bench.exchange.ids -= {1, 2}
+    bench.exchange.meanwhile = lambda: bench.stream(1, 2)  # late on the stream, not known to REST yet
+    assert await bench.steps(1) == [Step.NOTHING_YET]
+    bench.exchange.meanwhile = lambda: None
+    assert await bench.steps(2) == [Step.HOLE_SUSPECTED, Step.HOLE]
+    assert bench.track.exchange_holes == [IdRange(3, 4)]
 
 
 async def test_rest_may_lag_behind_the_stream() -> None:
@@ -220,6 +236,17 @@ async def test_polling_takes_whatever_comes_next() -> None:
     assert bench.repairer.polls_answered()
     bench.clock.advance(60)
     assert not bench.repairer.polls_answered()
+
+
+@pytest.mark.parametrize(("trades", "calls"), [(1000, 2), (999, 1)])
+async def test_a_full_page_is_followed_by_the_next_at_once(trades: int, calls: int) -> None:
+    bench = Bench(set(range(trades)))
+    bench.repairer.polling = True
+    for _ in range(3):
+        bench.repairer.start_due()
+        while bench.repairer.busy:
+            await asyncio.sleep(0.001)
+    assert len(bench.exchange.calls) == calls
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def test_ids_that_only_the_stream_knows_can_be_forgotten() -> None:
     assert sequencer.gap() == IdRange(8, 8)
     assert sequencer.distrust_beyond(2) == 0
     assert sequencer.gap() is None
+    assert sequencer.newest_seen == 7
 
 
 def test_the_exchange_can_make_a_gap_known() -> None:
