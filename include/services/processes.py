@@ -10,11 +10,13 @@ import contextlib
 import os
 import select
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_KILL_SECONDS = 5.0  # the kernel needs a moment, longer when the process is in a system call
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,14 @@ def group_members(group: int) -> tuple[int, ...]:
 
 
 def kill_group(group: int) -> bool:
-    """SIGKILL to every process of a group; False when nothing was left in it."""
+    """SIGKILL to every process of a group, and wait until they are gone; False when nothing was left in it."""
     if not group_members(group):
         return False
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+    deadline = time.monotonic() + _KILL_SECONDS
+    while group_members(group) and time.monotonic() < deadline:
+        time.sleep(0.005)
     return True
 
 
@@ -118,7 +123,7 @@ def force_exit(process: ProcessIdentity, timeout: float) -> bool:
     if stat and stat.group == process.pid:  # never signal a group that it does not lead
         kill_group(process.pid)
     _send(process, signal.SIGKILL)
-    wait_exit(process, 5.0)
+    wait_exit(process, _KILL_SECONDS)
     return True
 
 

@@ -21,7 +21,7 @@ class Pace:
 
     report: float = 60.0  # between two status lines
     look: float = 1.0  # between two looks at what may have changed while nothing runs
-    ask_switch: float = 3.0  # between two questions about the Dag's switch
+    ask_switch: float = 5.0  # between two questions about the Dag's switch
     retry_host: float = 0.2  # between two tries to reach the process host
     start: float = 30.0  # deadline of a start
     stop: float = 20.0  # SIGTERM to SIGKILL

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +16,8 @@ from include.services.controller import ServiceController, ServiceOutcome, Servi
 from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
 from include.services.fake import FakeServiceController
 from include.services.processes import group_members, identify, is_alive, wait_exit
-from include.services.supervisord import SupervisordController
+from tests.support.supervisord import Supervisord, write_scripts
+from tests.support.waiting import wait_for
 
 PROGRAMS = {
     "sleeper": "import time; print('asleep', flush=True); time.sleep(600)",
@@ -40,69 +38,16 @@ class Host:
     go_away: Callable[[], None]
 
 
-def _scripts(folder: Path) -> dict[str, list[str]]:
-    argv = {}
-    for name, text in PROGRAMS.items():
-        (folder / f"{name}.py").write_text(text)
-        argv[name] = [sys.executable, str(folder / f"{name}.py")]
-    return argv
-
-
 def _fake(folder: Path) -> Iterator[Host]:
-    controller = FakeServiceController(_scripts(folder), folder / "log")
+    controller = FakeServiceController(write_scripts(PROGRAMS, folder), folder / "log")
     yield Host(controller, lambda: setattr(controller, "unreachable", True))
     controller.close()
 
 
 def _supervisord(folder: Path) -> Iterator[Host]:
-    socket_path, log_dir = folder / "s.sock", folder / "log"
-    log_dir.mkdir()
-    programs = "".join(
-        f"[program:{name}]\ncommand={' '.join(argv)}\nautostart=false\nautorestart=false\nstartsecs=0\nstartretries=0\n"
-        f"stopwaitsecs=60\nkillasgroup=true\nredirect_stderr=true\nstdout_logfile={log_dir / name}.log\n"
-        for name, argv in _scripts(folder).items()
-    )
-    (folder / "supervisord.conf").write_text(
-        textwrap.dedent(f"""\
-        [supervisord]
-        nodaemon=true
-        directory={folder}
-        logfile={folder}/supervisord.log
-        pidfile={folder}/supervisord.pid
-        [unix_http_server]
-        file={socket_path}
-        chmod=0700
-        [rpcinterface:supervisor]
-        supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-        """)
-        + programs
-    )
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(folder / "supervisord.conf")]
-    host = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    controller = SupervisordController(socket_path, log_dir, folder, settle_seconds=0.2)
-    _until(lambda: socket_path.exists() and controller.statuses())
-
-    def go_away() -> None:
-        host.kill()
-        host.wait()
-
-    yield Host(controller, go_away)
-    pids = [s.pid for s in controller.statuses() if s.pid] if host.poll() is None else []
-    for pid in pids:
-        os.killpg(pid, signal.SIGKILL)
-    go_away()
-
-
-def _until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except HostUnreachableError:
-            pass
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.01)
+    host = Supervisord(PROGRAMS, folder)
+    yield Host(host.controller, host.kill)
+    host.close()
 
 
 @pytest.fixture(params=[_fake, _supervisord], ids=["fake", "supervisord"])
@@ -137,7 +82,7 @@ def test_a_program_that_ignores_sigterm_is_killed_with_its_children_and_that_is_
     controller.start("stubborn", 5)
     pid = controller.status("stubborn").pid
     assert pid
-    _until(lambda: len(group_members(pid)) == 2)
+    wait_for(lambda: len(group_members(pid)) == 2, 10)
     begin = time.monotonic()
     assert controller.stop("stubborn", 0.3) is ServiceOutcome.KILLED
     assert time.monotonic() - begin < 5
@@ -159,7 +104,7 @@ def test_a_failed_start_leaves_no_children_behind(host: Host) -> None:
         host.controller.start("parent", 5)
     assert caught.value.exit_code == 4
     child = int(caught.value.log_lines[0])
-    _until(lambda: identify(child) is None, 1)
+    wait_for(lambda: identify(child) is None, 1)
 
 
 def test_a_killed_program_can_be_started_before_the_host_has_collected_it(host: Host) -> None:
@@ -179,7 +124,7 @@ def test_an_end_by_signal_has_a_negative_exit_code(host: Host) -> None:
     controller = host.controller
     controller.start("sleeper", 5)
     os.kill(controller.status("sleeper").pid or 0, signal.SIGKILL)
-    _until(lambda: controller.status("sleeper").exit_code is not None)
+    wait_for(lambda: controller.status("sleeper").exit_code is not None, 10)
     status = controller.status("sleeper")
     assert status.state is ServiceState.EXITED
     assert status.exit_code is not None

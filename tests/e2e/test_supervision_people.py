@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 @pytest.fixture
 def producer(pipeline: Pipeline) -> Supervised:
     supervised = Supervised(pipeline, PRODUCER)
-    supervised.running(60)
+    supervised.serving()
     supervised.supervising_run()
     supervised.forget_history()
     return supervised

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
+import requests
 
 from include.services.names import PROCESSOR, PRODUCER
 from include.services.supervision import RestartHistory
@@ -40,6 +41,17 @@ class Supervised:
         """Pid of the running process once it is another than ``other_than``."""
         return self.stack.wait_for(
             lambda: (pid := self.pid) if self.pid not in (None, other_than) else None, timeout, f"{self.name} runs"
+        )
+
+    def serving(self, timeout: float = 60) -> int:
+        """Pid of the running process once its health endpoint answers: it has started in full."""
+        settings = self.stack.settings
+        ports = {PRODUCER: settings.producer_health_port, PROCESSOR: settings.processor_health_port}
+        url = f"http://127.0.0.1:{ports[self.name]}/health"
+        return self.stack.wait_for(
+            lambda: (pid := self.pid) if requests.get(url, timeout=2).json()["pid"] == self.pid else None,
+            timeout,
+            f"{self.name} serves",
         )
 
     def kill(self) -> int:
