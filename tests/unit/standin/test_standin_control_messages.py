@@ -28,6 +28,7 @@ def ask(message: Any, connection: FakeConnection | None = None, most_streams: in
         ({"method": "SUBSCRIBE", "params": ["ethusdt@trade"], "id": 1}, {"result": None, "id": 1}),
         ({"method": "UNSUBSCRIBE", "params": ["nothing@trade"], "id": "a1"}, {"result": None, "id": "a1"}),
         ({"method": "SUBSCRIBE", "params": ["x@trade"]}, {"result": None, "id": None}),
+        ({"method": "SUBSCRIBE", "params": ["the", "most", "allowed"], "id": 1}, {"result": None, "id": 1}),
         ({"method": "GET_PROPERTY", "params": ["combined"], "id": 2}, {"result": False, "id": 2}),
         ({"method": "SET_PROPERTY", "params": ["combined", True], "id": -5}, {"result": None, "id": -5}),
     ],

@@ -111,6 +111,12 @@ def test_reordered_trades_change_places_with_the_next_one(per_tick: int):
     assert all(abs(position - item) <= 1 for position, item in enumerate(sent))
 
 
+def test_a_trade_that_waits_for_the_next_one_is_not_lost_when_the_fault_ends():
+    distortion = Distortion(1, "BTCUSDT", "trade")
+    assert list(distortion.plan(0, 1, Faults(reorder_ratio=1), NOW_US)) == []
+    assert list(distortion.plan(1, 3, Faults(), NOW_US)) == [1, 0, 2]
+
+
 def test_late_trades_come_after_their_delay_and_none_is_lost():
     sent = plan(Faults(late_ratio=0.1, late_seconds=3))
     distances = [position - item for position, item in enumerate(sent)]
@@ -216,12 +222,14 @@ async def test_a_dripping_connection_gets_its_bytes_at_the_rate(open_exchange):
         exchange.faults.set(quiet=True)
         await exchange.advance(1)  # 200 bytes in all: one frame of some 135 bytes, not two
         assert (await read(socket, 1))[0]["t"] == exchange.trades("BTCUSDT")[0].id
+        await socket.send('{"method":"LIST_SUBSCRIPTIONS","id":9}')
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.recv(), 0.05)
-        exchange.faults.clear()
+        exchange.faults.clear("drip_bytes_per_second")
         await exchange.advance(0.001)
         rest = exchange.trades("BTCUSDT")[1:]
         assert [e["t"] for e in await read(socket, len(rest))] == [t.id for t in rest], "whole frames, none lost"
+        assert (await read(socket, 1))[0]["id"] == 9, "a reply waits its turn"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from include.market.standin import (
 )
 from include.market.standin.__main__ import main
 from include.runtime.clock import SystemClock
+from include.runtime.single_instance import hold_single_instance
 from include.settings import PROJECT_ROOT
 
 
@@ -84,6 +85,16 @@ def test_what_cannot_be_is_said_and_told_by_the_exit_code(monkeypatch, capsys, t
     monkeypatch.setattr(sys, "argv", ["standin"])
     assert main() == code
     assert words in capsys.readouterr().err
+
+
+def test_there_is_never_a_second_exchange(monkeypatch, capsys, tmp_path):
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["standin"])
+    held = hold_single_instance("exchange", tmp_path / "run")
+    assert main() == 1
+    assert f"exchange is already running (pid {os.getpid()})" in capsys.readouterr().err
+    os.close(held)
 
 
 async def test_an_exchange_that_cannot_start_leaves_no_port_behind(tmp_path: Path, taken_port: int):

@@ -131,6 +131,7 @@ async def test_pings_come_every_20_seconds_with_the_time_and_a_missing_pong_ends
         assert (ping.type, ping.data) == (aiohttp.WSMsgType.PING, b"1700000020000")
         await socket.pong(b"")  # unsolicited: it is no copy of the ping's payload
         await _messages(exchange, 1)
+        assert exchange.streams.connections[0].snapshot()["unanswered_pings"] == 1
         await exchange.advance(20)
         assert (await socket.receive(1)).data == b"1700000040000"
         await socket.pong(b"1700000040000")  # answers the earlier one, too
@@ -182,9 +183,17 @@ async def test_more_than_five_messages_a_second_end_the_connection(open_exchange
         for _ in range(5):
             await send()
         await _messages(exchange, 10)
-        assert socket.state is websockets.State.OPEN
+        assert exchange.streams.connections, "five in each second are allowed"
         await send()
         assert await closing(socket) == (1008, "Too many requests")
+
+
+async def test_repeated_floods_ban_the_address(open_exchange, get):
+    exchange = await open_exchange(rate=0, limits=Limits(incoming_messages_per_second=0, floods_before_ban=1))
+    async with connect(exchange, "/ws") as socket:
+        await socket.ping()
+        assert await closing(socket) == (1008, "Too many requests")
+    assert (await get(exchange, "ping"))[0] == 418
 
 
 async def test_no_more_than_1024_streams(open_exchange):
@@ -282,6 +291,9 @@ async def test_ticker_streams_agree_with_rest(open_exchange, get):
         }
         best = (await get(exchange, "ticker/bookTicker?symbol=BTCUSDT"))[1]
         quote = (await read(book, 2))[1]
+        exchange.faults.set(quiet=True)
+        await exchange.advance(1)
+        assert (await ask(book, "LIST_SUBSCRIPTIONS"))["id"] == 1, "no event without a change"
         assert list(quote) == [*"usbBaA"]
         assert [quote["b"], quote["B"], quote["a"], quote["A"]] == [
             best["bidPrice"], best["bidQty"], best["askPrice"], best["askQty"]
