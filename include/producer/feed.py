@@ -115,8 +115,9 @@ class Feed:
             self.current_url = None
 
     async def _connect(self) -> _Live:
+        wait = self._backoff.next_delay()
         while True:
-            wait = max(self._backoff.next_delay(), self._attempts.seconds_to_wait(), self._gate.seconds_left())
+            wait = max(wait, self._attempts.seconds_to_wait(), self._gate.seconds_left())
             if wait > 0:
                 _log.info("connecting later", seconds=round(wait, 1))
                 await asyncio.sleep(wait)
@@ -124,8 +125,12 @@ class Feed:
                 self.trust = Trust.UNPROVEN
                 self._on_connected()
                 return live
+            # Open breakers let nothing be tried: that is no failure of its own, so the back-off does not grow.
+            closed_for = min(e.breaker.seconds_to_probe() for e in self.endpoints)
+            wait = closed_for if closed_for > 0 else self._backoff.next_delay()
 
     async def _try_endpoints(self) -> _Live | None:
+        """A connection to the first endpoint that takes one."""
         for endpoint, permission in self.endpoints.candidates():
             if not permission.granted:
                 continue

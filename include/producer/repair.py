@@ -119,6 +119,10 @@ class Repairer:
             return False
         return now >= case.not_before and self._path.publisher.state is PublisherState.OPEN
 
+    def _grace(self, track: Track) -> float:
+        missing = track.sequencer.newest_seen - track.sequencer.next_id + 1
+        return grace_seconds(self._client.budget, len(self._tracks.by_symbol), missing)
+
     def _close_case(self, track: Track, case: _Case) -> None:
         del self._cases[track.symbol]
         if not case.fetched:
@@ -134,7 +138,7 @@ class Repairer:
 
     async def _run(self, track: Track) -> None:
         try:
-            while await self.step(track) is Step.PROGRESS and track.sequencer.gap() is not None:
+            while await self.step(track) is Step.PROGRESS and self._due(track):
                 self._path.publisher.poll()
         finally:
             self._running.pop(track.symbol, None)
@@ -199,7 +203,7 @@ class Repairer:
         if track.sequencer.next_id > before:
             case.fetched += track.sequencer.next_id - before
             case.suspected, case.empty_answers = None, 0
-            return Step.PROGRESS
+            return self._wait(case, self._grace(track), Step.PROGRESS)
         if self._path.publisher.state is not PublisherState.OPEN:
             return Step.NO_ROOM
         if usable and page.coverage is Coverage.BY_ID and first == before and usable[0] > before:

@@ -47,13 +47,15 @@ class Page:
 
 
 def grace_seconds(budget: WeightBudget, symbols: int, missing: int) -> float:
-    """Seconds to wait before a new gap is repaired.
+    """Seconds to wait before ``missing`` ids are asked for (again).
 
     A feed that keeps dropping frames here and there opens gaps all the time. Once a good part of the weight budget is
     spent, the rest is spread over the rest of the minute, each call closing all gaps that have come together.
     """
     left = _SHARE_FOR_REPAIR * budget.limit - budget.used
-    if missing > PAGE_LIMIT or left > _SHARE_FOR_REPAIR / 2 * budget.limit:
+    if missing >= PAGE_LIMIT:
+        return 0.0  # a full page is worth its weight
+    if left > _SHARE_FOR_REPAIR / 2 * budget.limit:
         return _GRACE_SECONDS
     calls = max(1.0, left / _PAGE_WEIGHT / symbols)
     return max(_GRACE_SECONDS, budget.seconds_to_reset() / calls)

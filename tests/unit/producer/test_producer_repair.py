@@ -9,7 +9,7 @@ import pytest
 
 from include.market.errors import NoEndpointError, RateLimitedError
 from include.market.messages import RestTrade
-from include.market.weight import WeightBudget
+from include.market.weight import Priority, WeightBudget
 from include.producer.errors import LastError
 from include.producer.flood import FloodDetector
 from include.producer.frame_path import FramePath
@@ -36,6 +36,7 @@ class Exchange:
 
     def trades_from(self, symbol: str, trade_id: int, limit: int = 1000) -> list[RestTrade]:
         self.calls.append(("from", trade_id, limit))
+        self.budget.admit(25, Priority.REPAIR)
         self.meanwhile()
         if self.data_only:
             raise NoEndpointError("historicalTrades", {})
@@ -95,6 +96,20 @@ async def test_a_gap_is_filled_page_by_page() -> None:
     assert bench.published() == list(range(2501))
     assert bench.track.sequencer.gap() is None
     assert [call[1] for call in bench.exchange.calls] == [0, 1000, 2000]
+
+
+async def test_a_feed_that_keeps_dropping_does_not_spend_the_budget_at_once() -> None:
+    """One trade in ten is missing, all through a minute."""
+    bench = Bench(set(range(6000)))
+    for tick in range(600):  # 0.1 s each
+        bench.stream(*(i for i in range(10 * tick, 10 * tick + 10) if i % 10))
+        bench.repairer.start_due()
+        while bench.repairer.busy:
+            await asyncio.sleep(0)
+        bench.clock.advance(0.1)
+        assert bench.exchange.budget.used < 4800
+    assert 100 < len(bench.exchange.calls) < 300
+    assert len(bench.published()) > 5700
 
 
 async def test_scattered_gaps_are_closed_by_one_page() -> None:
@@ -257,7 +272,8 @@ async def test_a_full_page_is_followed_by_the_next_at_once(trades: int, calls: i
         (2400, 1, 60 / (2400 / 25 / 2)),  # half of what repairs may use is spent: 48 calls a symbol are left
         (4700, 1, 30.0),
         (4800, 1, 60.0),
-        (4700, 1001, 0.1),  # a full page is worth its weight at once
+        (4700, 999, 30.0),
+        (4700, 1000, 0.0),  # a full page is worth its weight at once
     ],
 )
 def test_small_gaps_wait_for_each_other_as_the_budget_is_spent(used: int, missing: int, seconds: float) -> None:

@@ -1,0 +1,150 @@
+"""One connection after the other, against a socket server that the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from include.market.endpoints import stream_ladder
+from include.market.weight import RetryAfterGate
+from include.producer.errors import LastError
+from include.producer.feed import Feed, Trust
+from include.producer.flood import FloodDetector
+from include.producer.frame_path import FramePath
+from include.producer.sequencer import Sequencer
+from include.producer.tracks import Track, Tracks
+from include.producer.validation import TradeCheck
+from include.runtime.clock import SystemClock
+from tests.support.fake_publisher import FakePublisher
+
+Play = Callable[[ServerConnection, int], Any]
+
+
+def frame(trade_id: int) -> str:
+    now = int(time.time() * 1000)
+    trade = {"e": "trade", "E": now, "s": "BTCUSDT", "t": trade_id, "p": "1", "q": "1", "T": now, "m": True, "M": True}
+    return json.dumps({"stream": "btcusdt@trade", "data": trade})
+
+
+class Bench:
+    """A feed and the server behind it; ``connections`` counts what the server accepted."""
+
+    def __init__(self, port: int, rotation_seconds: float) -> None:
+        clock = SystemClock()
+        publisher = FakePublisher(10_000, clock)
+        channel = publisher.channel("BTCUSDT")
+        self.sequencer = Sequencer(channel.send, 1000, 0)
+        tracks = Tracks([Track("BTCUSDT", self.sequencer, channel)])
+        self.path = FramePath(tracks, publisher, TradeCheck(tracks.symbols, clock), FloodDetector(clock, 1), clock)
+        self.errors = LastError()
+        self.feed = Feed(
+            symbols=("BTCUSDT",),
+            endpoints=stream_ladder([f"ws://127.0.0.1:{port}"], clock),
+            gate=RetryAfterGate(clock),
+            path=self.path,
+            clock=clock,
+            rotation_seconds=rotation_seconds,
+            on_connected=lambda: None,
+            last_error=self.errors,
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def feeding(play: Play, rotation_seconds: float = 3600) -> AsyncIterator[Bench]:
+    count = 0
+
+    async def handler(connection: ServerConnection) -> None:
+        nonlocal count
+        count += 1
+        with contextlib.suppress(Exception):
+            await play(connection, count)
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        bench = Bench(server.sockets[0].getsockname()[1], rotation_seconds)
+        task = asyncio.create_task(bench.feed.run())
+        try:
+            yield bench
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_old_connection_is_read_until_the_new_one_has_caught_up() -> None:
+    """Every new connection starts to deliver 0.3 s late: whoever drops the old one at once loses trades."""
+    began = time.monotonic()
+
+    async def market(connection: ServerConnection, number: int) -> None:
+        if number > 1:
+            await asyncio.sleep(0.3)
+        trade_id = 0 if number == 1 else round((time.monotonic() - began) * 100)
+        while True:
+            while trade_id < (time.monotonic() - began) * 100:
+                await connection.send(frame(trade_id))
+                trade_id += 1
+            await asyncio.sleep(0.01)
+
+    async with feeding(market, rotation_seconds=0.5) as bench:
+        await bench.until(lambda: bench.feed.rotations >= 2)
+        assert bench.sequencer.gap() is None
+        assert bench.sequencer.next_id > 100
+        assert bench.feed.trust is Trust.PROVEN
+
+
+async def test_a_lost_connection_is_replaced_at_once() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        if number < 3:
+            await connection.close(1012, "restart")
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.sequencer.next_id == 3)
+        assert bench.feed.connections == 3
+        assert bench.feed.untrusted_seconds() == 0
+        assert "1012" in (bench.errors.text or "")
+
+
+async def test_accepting_without_data_is_no_success() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.close()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.feed.connections >= 2)
+        await asyncio.sleep(0.3)
+        assert bench.feed.connections <= 3  # the back-off has grown
+        assert bench.feed.trust is not Trust.PROVEN
+
+
+async def test_a_connection_called_silent_is_dropped_and_its_trust_with_it() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.feed.trust is Trust.PROVEN)
+        bench.feed.reconnect()
+        assert bench.feed.trust is Trust.UNPROVEN
+        await bench.until(lambda: bench.sequencer.next_id == 2)
+        assert bench.feed.trust is Trust.PROVEN
+
+
+async def test_the_exchange_can_vouch_for_a_connection_without_data() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.feed.trust is Trust.UNPROVEN)
+        assert bench.feed.untrusted_seconds() > 0
+        bench.feed.confirm()
+        assert bench.feed.untrusted_seconds() == 0
