@@ -12,7 +12,9 @@ from pathlib import Path
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
 from include.services.log_tail import tail_file
-from include.services.processes import force_exit, identify, kill_group
+from include.services.processes import await_group_end, force_exit, identify, kill_group, wait_exit
+
+_LEFTOVER_SECONDS = 0.2
 
 
 @dataclass
@@ -21,7 +23,12 @@ class _Slot:
     process: subprocess.Popen[bytes] | None = None
     started_at: datetime | None = None
     asked_to_stop: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def exit_code(self) -> int | None:
+        """None while it runs; under the lock, as ``poll`` of a second thread answers None whatever is the case."""
+        with self.lock:
+            return self.process.poll() if self.process else None
 
 
 class FakeServiceController:
@@ -39,7 +46,7 @@ class FakeServiceController:
         slot = self._slot(name)
         if slot.process is None:
             return ServiceStatus(name, ServiceState.STOPPED, description="never started")
-        exit_code = slot.process.poll()
+        exit_code = slot.exit_code()
         if exit_code is None:
             state = ServiceState.STOPPING if slot.asked_to_stop else ServiceState.RUNNING
             return ServiceStatus(name, state, slot.process.pid, slot.started_at)
@@ -65,12 +72,11 @@ class FakeServiceController:
                 )
             slot.started_at, slot.asked_to_stop = datetime.now(UTC), False
             self.starts[name] += 1
-        try:
-            exit_code = process.wait(min(self._settle, timeout))
-        except subprocess.TimeoutExpired:
+            identity = identify(process.pid)
+        if identity and not wait_exit(identity, min(self._settle, timeout)):
             return ServiceOutcome.STARTED
         kill_group(process.pid)  # what it started must not outlive it
-        raise StartFailedError(name, exit_code, "it ended at once", self.tail(name, 20))
+        raise StartFailedError(name, slot.exit_code(), "it ended at once", self.tail(name, 20))
 
     def stop(self, name: str, timeout: float) -> ServiceOutcome:
         """See ``ServiceController``."""
@@ -82,8 +88,7 @@ class FakeServiceController:
                 return ServiceOutcome.ALREADY_STOPPED
             slot.asked_to_stop = True
             slot.process.terminate()
-            forced = force_exit(process, timeout)
-            slot.process.wait()
+            forced = force_exit(process, timeout) | await_group_end(process.pid, _LEFTOVER_SECONDS)
         return ServiceOutcome.KILLED if forced else ServiceOutcome.STOPPED
 
     def restart(self, name: str, timeout: float) -> ServiceOutcome:

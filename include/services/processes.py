@@ -109,6 +109,16 @@ def kill_group(group: int) -> bool:
     return True
 
 
+def await_group_end(group: int, timeout: float) -> bool:
+    """Give what is left of a group ``timeout`` seconds to end, then SIGKILL it; True when force was needed."""
+    deadline = time.monotonic() + timeout
+    while group_members(group):
+        if time.monotonic() > deadline:
+            return kill_group(group)
+        time.sleep(0.02)
+    return False
+
+
 def terminate(process: ProcessIdentity, timeout: float) -> bool:
     """SIGTERM, after ``timeout`` seconds SIGKILL to its group; True when force was needed."""
     _send(process, signal.SIGTERM)

@@ -24,8 +24,8 @@ from include.services.controller import ServiceOutcome, ServiceState, ServiceSta
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError, UnknownServiceError
 from include.services.log_tail import tail_file
 from include.services.processes import (
+    await_group_end,
     force_exit,
-    group_members,
     identify,
     kill_group,
     lock_holder,
@@ -46,7 +46,7 @@ _STATES = {
 _ENDED = (ServiceState.STOPPED, ServiceState.EXITED, ServiceState.FATAL)
 _WITH_PROCESS = (ServiceState.RUNNING, ServiceState.STARTING, ServiceState.STOPPING)
 _POLL_SECONDS = 0.005  # supervisord answers in a millisecond and collects a dead child within ten
-_LEFTOVER_SECONDS = 3.0  # children of a service (a JVM, say) may outlive it for a moment
+_LEFTOVER_SECONDS = 1.0  # at least so long may children of a service (a JVM, say) outlive it
 _LOG_LINES = 20
 
 
@@ -136,7 +136,7 @@ class SupervisordController:
             if status.state is not ServiceState.STOPPING:
                 self._stop_process(full_name)
             forced = force_exit(process, min(timeout, self._patience(name)))
-        forced |= self._sweep(process.pid, max(deadline - time.monotonic(), _LEFTOVER_SECONDS))
+        forced |= await_group_end(process.pid, max(deadline - time.monotonic(), _LEFTOVER_SECONDS))
         self._await_stopped(name, timeout)
         return ServiceOutcome.KILLED if forced else ServiceOutcome.STOPPED
 
@@ -151,16 +151,6 @@ class SupervisordController:
         """Seconds until supervisord itself would send SIGKILL, less a margin: we do it, so that we can report it."""
         config = next(c for c in self._rpc.call("getAllConfigInfo") if c["name"] == name)
         return max(float(config["stopwaitsecs"]) - 0.5, 0.1)
-
-    @staticmethod
-    def _sweep(group: int, timeout: float) -> bool:
-        """End what the process left behind in its group; True when force was needed."""
-        deadline = time.monotonic() + timeout
-        while group_members(group):
-            if time.monotonic() > deadline:
-                return kill_group(group)
-            time.sleep(0.05)
-        return False
 
     def _await_stopped(self, name: str, timeout: float) -> None:
         deadline = time.monotonic() + 5.0

@@ -23,6 +23,9 @@ PROGRAMS = {
     "sleeper": "import time; print('asleep', flush=True); time.sleep(600)",
     "stubborn": "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('no', flush=True)\n"
     "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)",
+    "careless": "import signal, subprocess, sys, time\n"
+    "child = 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'\n"
+    "subprocess.Popen([sys.executable, '-c', child]); time.sleep(600)",
     "parent": "import subprocess, sys, time\n"
     "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True)\n"
     "time.sleep(0.05); raise SystemExit(4)",
@@ -99,6 +102,16 @@ def test_a_program_that_ends_at_once_is_a_failed_start_with_exit_code_and_log(ho
     assert (status.state, status.exit_code, status.pid) == (ServiceState.EXITED, 3, None)
 
 
+def test_a_child_that_outlives_its_parent_is_killed_and_that_is_reported(host: Host) -> None:
+    controller = host.controller
+    controller.start("careless", 5)
+    pid = controller.status("careless").pid
+    assert pid
+    wait_for(lambda: len(group_members(pid)) == 2, 10)
+    assert controller.stop("careless", 0.3) is ServiceOutcome.KILLED
+    assert group_members(pid) == ()
+
+
 def test_a_failed_start_leaves_no_children_behind(host: Host) -> None:
     with pytest.raises(StartFailedError) as caught:
         host.controller.start("parent", 5)
@@ -167,7 +180,7 @@ def test_all_services_are_listed_by_name(host: Host) -> None:
 @pytest.mark.parametrize("verb", ["status", "start", "stop", "restart", "tail"])
 def test_an_unknown_name_is_refused_with_the_known_ones(host: Host, verb: str) -> None:
     arguments = {"status": (), "tail": (5,)}.get(verb, (5,))
-    with pytest.raises(UnknownServiceError, match="brief, parent, sleeper, stubborn"):
+    with pytest.raises(UnknownServiceError, match="brief, careless, parent, sleeper, stubborn"):
         getattr(host.controller, verb)("slepper", *arguments)
 
 

@@ -79,6 +79,16 @@ def test_an_exit_code_that_supervisord_forgot_is_reported_as_unknown(host: Host)
     assert "exit code unknown" in str(caught.value)
 
 
+def test_a_stop_ends_the_retries_of_supervisord_itself(host: Host) -> None:
+    controller = host(startsecs=1, startretries=30).controller
+    with pytest.raises(StartFailedError):
+        controller.start("brief", 10)
+    assert controller.status("brief").state is ServiceState.BACKOFF
+    assert controller.stop("brief", 5) is ServiceOutcome.STOPPED
+    time.sleep(1.3)  # its first retry would come after one second
+    assert controller.status("brief").state is ServiceState.STOPPED
+
+
 def test_a_start_waits_for_startsecs(host: Host) -> None:
     controller = host(startsecs=1).controller
     begin = time.monotonic()

@@ -108,6 +108,11 @@ async def test_a_server_that_hangs_is_given_half_a_second(server: tuple[ApiServe
     assert time.monotonic() - begin < 1.5
 
 
+async def test_login_and_question_together_have_half_a_second(server: tuple[ApiServer, str], api: AirflowApi) -> None:
+    server[0].delay = 0.4
+    assert await api.dag_switch("supervise_worker") is DagSwitch.UNKNOWN
+
+
 @pytest.mark.parametrize("trouble", ["no server", "no password file", "wrong password", "unknown dag"])
 async def test_no_answer_is_no_error(server: tuple[ApiServer, str], tmp_path: Path, trouble: str) -> None:
     file, url = tmp_path / "password", "http://127.0.0.1:9" if trouble == "no server" else server[1]

@@ -25,7 +25,8 @@ def app(tmp_path: Path) -> FastAPI:
     )
     (tmp_path / "secret.log").write_text("not for you\n")
     outer, inner = FastAPI(), create_app()
-    programs = dict.fromkeys(name for name in SERVICES if name != "exchange")
+    (tmp_path / "airflow-scheduler.log").write_text("not for you\n")
+    programs = [name for name in SERVICES if name != "exchange"] + ["airflow-scheduler"]
     inner.dependency_overrides[process_log._controller] = lambda: FakeServiceController(
         {name: [] for name in programs}, tmp_path
     )
@@ -102,6 +103,7 @@ def test_the_index_links_every_process(reader: TestClient) -> None:
         "..",
         "%00",
         "btc_producer%00",
+        "airflow-scheduler",  # known to the host, but not one of the pipeline's
         "exchange",  # a name that this stack does not have
     ],
 )

@@ -32,7 +32,7 @@ _PROGRAM = """\
     autostart=false
     autorestart=false
     startsecs={startsecs}
-    startretries=0
+    startretries={startretries}
     stopwaitsecs=60
     killasgroup=true
     redirect_stderr=true
@@ -52,13 +52,20 @@ def write_scripts(programs: Mapping[str, str], folder: Path) -> dict[str, list[s
 class Supervisord:
     """``controller`` speaks to it; its programs are killed by :meth:`close`."""
 
-    def __init__(self, programs: Mapping[str, str], folder: Path, startsecs: int = 0, extra: str = "") -> None:
+    def __init__(
+        self, programs: Mapping[str, str], folder: Path, startsecs: int = 0, startretries: int = 0, extra: str = ""
+    ) -> None:
         self._folder = folder
         (folder / "log").mkdir()
         text = textwrap.dedent(_HEAD).format(folder=folder) + extra
         for name, argv in write_scripts(programs, folder).items():
-            facts = {"name": name, "command": " ".join(argv), "folder": folder, "startsecs": startsecs}
-            text += textwrap.dedent(_PROGRAM).format(**facts)
+            text += textwrap.dedent(_PROGRAM).format(
+                name=name,
+                command=" ".join(argv),
+                folder=folder,
+                startsecs=startsecs,
+                startretries=startretries,
+            )
         (folder / "supervisord.conf").write_text(text)
         self.controller = SupervisordController(folder / "s.sock", folder / "log", folder, settle_seconds=0.2)
         self.start()

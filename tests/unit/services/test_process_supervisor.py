@@ -127,7 +127,7 @@ async def test_a_process_that_is_not_there_is_started_and_a_killed_one_is_back_i
         room.kill()
         begin = time.monotonic()
         second = await room.running(other_than=first)
-        assert time.monotonic() - begin < 0.5
+        assert time.monotonic() - begin < 2  # it was not found by looking around, which happens once a minute
         await until(lambda: f"pid {second.pid}" in room.log)
     assert "has ended, exit code -9" in room.log
     assert is_alive(second), "the end of the triggerer must not end the process"
