@@ -104,13 +104,13 @@ async def test_the_old_connection_is_read_until_the_new_one_has_caught_up() -> N
 async def test_a_lost_connection_is_replaced_at_once() -> None:
     async def market(connection: ServerConnection, number: int) -> None:
         await connection.send(frame(number - 1))
-        if number < 3:
+        if number < 9:
             await connection.close(1012, "restart")
         await connection.wait_closed()
 
     async with feeding(market) as bench:
-        await bench.until(lambda: bench.sequencer.next_id == 3)
-        assert bench.feed.connections == 3
+        await bench.until(lambda: bench.sequencer.next_id == 9)
+        assert bench.feed.connections == 9
         assert bench.feed.untrusted_seconds() == 0
         assert "1012" in (bench.errors.text or "")
 
