@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 
 from rich import box
 from rich.table import Table
@@ -20,11 +21,11 @@ _ARRIVAL_SECONDS = 180.0
 
 
 def await_rows(settings: Settings, timeout: float = _ARRIVAL_SECONDS) -> None:
-    """Wait until Airflow has started both processes and every symbol has rows.
+    """Wait until Airflow has started both processes and rows are written from now on.
 
     Raises :class:`~include.stack.errors.StartError` with the ends of the processes' logs.
     """
-    controller = controller_from_settings(settings)
+    controller, since = controller_from_settings(settings), datetime.now(UTC)
 
     def failure() -> str:
         logs = (f"--- {name}.log\n  " + "\n  ".join(controller.tail(name, 8)) for name in (PRODUCER, PROCESSOR))
@@ -35,24 +36,30 @@ def await_rows(settings: Settings, timeout: float = _ARRIVAL_SECONDS) -> None:
         closing(WarehouseReader(settings)) as reader,
     ):
         readiness.wait_until(lambda: all(controller.status(n).pid for n in (PRODUCER, PROCESSOR)), timeout, failure)
-        readiness.wait_until(lambda: _has_rows(settings, reader), timeout, failure)
+        readiness.wait_until(lambda: _rows_arrive(settings, reader, since), timeout, failure)
 
 
-def _has_rows(settings: Settings, reader: WarehouseReader) -> bool:
+def _rows_arrive(settings: Settings, reader: WarehouseReader, since: datetime) -> bool:
+    """Rows of an earlier run prove nothing. A replay that has ended writes none: there a sign of life must do."""
     present = {row.symbol for row in reader.progress()}
-    # a replay holds the symbols of its file, whatever the settings name
-    return bool(present) if settings.feed is Feed.REPLAY else present >= set(settings.symbols)
+    if settings.feed is Feed.REPLAY:
+        written = reader.heartbeat(PROCESSOR)
+        return bool(present) and written is not None and written >= since
+    expected = set(settings.symbols) if settings.feed is Feed.GENERATED else set()  # live, some may not trade for hours
+    newest = reader.newest_update()
+    return present >= expected and newest is not None and newest >= since
 
 
 def describe(settings: Settings) -> None:
     """Print the latest averages, the UI's address, the login, and what to do next."""
     with closing(WarehouseReader(settings)) as reader:
         table = Table(title="Latest averages", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for column in ("symbol", "window (UTC)", "SMA", "VWAP", "trades"):
+        for column in ("symbol", "window", "until (UTC)", "SMA", "VWAP", "trades"):
             table.add_column(column, no_wrap=True)
         for row in reader.latest_averages():
-            window = f"{row.window_minutes} min to {row.window_end:%Y-%m-%d %H:%M}"
-            table.add_row(row.symbol, window, f"{row.sma}", f"{row.vwap}", f"{row.trade_count}")
+            until = f"{row.window_end:%m-%d %H:%M}"
+            averages = (f"{row.sma}", f"{row.vwap}", f"{row.trade_count}")
+            table.add_row(row.symbol, f"{row.window_minutes} min", until, *averages)
     console.print(table)
     login = f"user [bold]{settings.airflow_admin_user}[/], {_password(settings)}"
     console.print(f"Airflow UI: [bold]{airflow.url(settings)}[/]   {login}", soft_wrap=True)

@@ -12,14 +12,14 @@ from include.warehouse.engine import create_warehouse_engine
 from include.warehouse.ledger import LedgerPosition, read_position
 from include.warehouse.moments import to_utc
 
-# Each symbol's newest row of each length comes from the end of the primary key, so these stay quick however long the
-# table grows.
+# The newest minute of each symbol comes from the end of the primary key, its windows from the index on their end, so
+# this stays quick however long the table grows.
 _LATEST = (
     "SELECT a.symbol, a.window_minutes, a.window_start, a.window_end, a.sma, a.vwap, a.trade_count, a.volume,"
     " a.first_trade_id, a.last_trade_id, a.last_price, a.is_final, a.updated_at FROM ("
-    " SELECT symbol, window_minutes, MAX(window_start) AS window_start FROM moving_averages"
-    " GROUP BY symbol, window_minutes) AS newest"
-    " JOIN moving_averages AS a USING (symbol, window_minutes, window_start) ORDER BY a.symbol, a.window_minutes"
+    " SELECT symbol, MAX(window_start) + INTERVAL 1 MINUTE AS window_end FROM moving_averages"
+    " WHERE window_minutes = 1 GROUP BY symbol) AS newest"
+    " JOIN moving_averages AS a USING (symbol, window_end) ORDER BY a.symbol, a.window_minutes"
 )
 _COUNTED = "SELECT symbol, MAX(last_trade_id) FROM trade_coverage GROUP BY symbol"
 
@@ -72,7 +72,7 @@ class WarehouseReader:
         self._engine = create_warehouse_engine(settings)
 
     def latest_averages(self) -> list[AverageRow]:
-        """The newest window of each length, by symbol and length."""
+        """The windows that end with the newest minute that has a trade: "the last 15 minutes", by symbol and length."""
         return [_average(row) for row in self._rows(_LATEST)]
 
     def progress(self) -> list[SymbolProgress]:
