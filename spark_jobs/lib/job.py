@@ -20,6 +20,7 @@ from include.warehouse.transaction import TransactionRunner
 from spark_jobs.lib.aggregate import Aggregator
 from spark_jobs.lib.batch import BatchProcessor, QueryIdentity
 from spark_jobs.lib.checkpoint import read_query_id
+from spark_jobs.lib.class_archive import archive_path, make_archive_in_background
 from spark_jobs.lib.failures import Failure, error_text
 from spark_jobs.lib.group_offsets import GroupOffsets
 from spark_jobs.lib.heartbeat import Heartbeat
@@ -75,6 +76,7 @@ class StreamProcessorJob:
         with ThreadPoolExecutor(1) as pool:  # the JVM takes seconds to start: look around meanwhile
             self._opening = pool.submit(find_opening, self._settings, self._engine)
             self._spark = create_session(self._settings)
+        make_archive_in_background(self._spark, archive_path(self._settings), self._progress, self._stop)
         log.info("session started", pid=os.getpid(), spark=self._spark.version)
         failure = QuerySupervisor(
             start=self._start_query,

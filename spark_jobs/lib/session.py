@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from include.settings import Settings
+from spark_jobs.lib.class_archive import archive_options, archive_path
 
 _LOGGING = Path(__file__).resolve().parents[1] / "log4j2.properties"
 _FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
@@ -25,8 +26,7 @@ def session_configuration(settings: Settings) -> dict[str, str]:
         "spark.driver.memory": settings.spark_driver_memory,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # Deep regular expressions and plans overflow the default stack of the stream thread.
-        "spark.driver.extraJavaOptions": f"-Xss16m -XX:+UseParallelGC -Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        "spark.driver.extraJavaOptions": " ".join(_java_options(settings)),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
@@ -41,6 +41,12 @@ def session_configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
         "spark.sql.streaming.minBatchesToRetain": "10",
     }
+
+
+def _java_options(settings: Settings) -> list[str]:
+    # Deep regular expressions and plans overflow the default stack of the stream thread.
+    options = ["-Xss16m", "-XX:+UseParallelGC", f'-Dlog4j2.configurationFile="{_LOGGING.as_uri()}"']
+    return options + archive_options(archive_path(settings))
 
 
 def create_session(settings: Settings) -> SparkSession:
