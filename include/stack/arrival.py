@@ -29,7 +29,8 @@ def await_rows(settings: Settings, timeout: float = _ARRIVAL_SECONDS) -> None:
 
     def failure() -> str:
         logs = (f"--- {name}.log\n  " + "\n  ".join(controller.tail(name, 8)) for name in (PRODUCER, PROCESSOR))
-        return "no rows in moving_averages. Is a supervision Dag paused in Airflow?\n" + "\n".join(logs) + "\n"
+        hint = "no new rows in moving_averages. Is a supervision Dag paused, or its run held, in Airflow?"
+        return "\n".join([hint, *logs, ""])
 
     with (
         step("Airflow has started btc_producer and stream_processor; rows arrive"),

@@ -10,7 +10,8 @@ from include.broker.topics import ensure_topics, expected_topics
 from include.services.controller import ServiceController
 from include.services.errors import HostUnreachableError
 from include.services.factory import controller_from_settings
-from include.services.names import EXCHANGE, KAFKA, MYSQL
+from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
+from include.services.supervision_store import SupervisionStore
 from include.settings import Feed, Settings
 from include.stack import airflow_setup, mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
@@ -69,6 +70,8 @@ def _start_host(settings: Settings) -> None:
         for group in GROUPS:
             fetch(settings, java, group, progress)
         mariadb.unpack(settings)
+    for name in (PRODUCER, PROCESSOR):  # up is a wish to have them: it ends earlier holds and exhausted budgets
+        SupervisionStore(name, settings.run_dir).forget()
     remember(settings)
     start_host(settings)
 
