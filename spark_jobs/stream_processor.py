@@ -8,11 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, wherever from
 
+from concurrent.futures import ThreadPoolExecutor
+
 from include.runtime.errors import AlreadyRunningError
 from include.runtime.logging import configure_logging
 from include.runtime.single_instance import hold_single_instance
 from include.settings import SettingsError, get_settings
-from spark_jobs.lib.job import SERVICE, StreamProcessorJob
+from spark_jobs.lib.session import create_session
 
 
 def main() -> int:
@@ -20,8 +22,12 @@ def main() -> int:
     configure_logging()
     try:
         settings = get_settings()
-        hold_single_instance(SERVICE, settings.run_dir)
-        job = StreamProcessorJob(settings)
+        hold_single_instance("stream_processor", settings.run_dir)
+        session = ThreadPoolExecutor(1).submit(create_session, settings)
+        # While the JVM starts: the other libraries take a second of their own to import.
+        from spark_jobs.lib.job import StreamProcessorJob
+
+        job = StreamProcessorJob(settings, session)
     except (SettingsError, AlreadyRunningError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from pyspark.sql import SparkSession
+
 from include.broker.offsets import OffsetCommitter
 from include.runtime.clock import SystemClock
 from include.runtime.health_endpoint import HealthEndpoint
@@ -29,19 +31,23 @@ from spark_jobs.lib.opening import Opening, find_opening
 from spark_jobs.lib.progress import JobStatus, Progress, SymbolState, utc_text
 from spark_jobs.lib.query import QUERY_NAME, start_query
 from spark_jobs.lib.rejects import DeadLetterWriter
-from spark_jobs.lib.session import create_session
 from spark_jobs.lib.supervisor import QuerySupervisor
 
 SERVICE = "stream_processor"
 _SPARK_STOP_SECONDS = 4.0
+_POLL_SECONDS = 0.1
 
 log = get_logger("stream_processor")
 
 
 class StreamProcessorJob:
-    """Everything the process owns. Call :meth:`run` once, from the main thread."""
+    """Everything the process owns. Call :meth:`run` once, from the main thread.
 
-    def __init__(self, settings: Settings) -> None:
+    ``session`` becomes the Spark session; its JVM takes seconds to start, and everything else is got ready meanwhile.
+    Raises ``OSError`` when the health port is taken.
+    """
+
+    def __init__(self, settings: Settings, session: Future[SparkSession]) -> None:
         self._settings, self._clock, self._stop = settings, SystemClock(), threading.Event()
         self._started_at = utc_text(self._clock.time_ms())
         self._progress = Progress(self._clock)
@@ -65,7 +71,7 @@ class StreamProcessorJob:
         )
         self._health = HealthEndpoint(settings.processor_health_port, self._snapshot, self._metrics.registry)
         self._opening: Future[Opening] | None = None
-        self._spark: Any = None
+        self._session = session
         self._query: Any = None
 
     def run(self) -> int:
@@ -73,12 +79,17 @@ class StreamProcessorJob:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         self._health.start()
-        with ThreadPoolExecutor(1) as pool:  # the JVM takes seconds to start: look around meanwhile
-            self._opening = pool.submit(find_opening, self._settings, self._engine)
-            self._spark = create_session(self._settings)
-        make_archive_in_background(self._spark, archive_path(self._settings), self._progress, self._stop)
-        log.info("session started", pid=os.getpid(), spark=self._spark.version)
-        failure = QuerySupervisor(
+        self._opening = ThreadPoolExecutor(1).submit(find_opening, self._settings, self._engine)
+        while not self._session.done():
+            if self._stop.wait(_POLL_SECONDS):
+                return self._shut_down(Failure.STOPPING)
+        spark = self._session.result()
+        log.info("session started", pid=os.getpid(), spark=spark.version)
+        make_archive_in_background(spark, archive_path(self._settings), self._progress, self._stop)
+        return self._shut_down(self._supervise())
+
+    def _supervise(self) -> Failure:
+        return QuerySupervisor(
             start=self._start_query,
             batch_failure=lambda: self._processor.failure,
             progress=self._progress,
@@ -87,7 +98,6 @@ class StreamProcessorJob:
             clock=self._clock,
             on_restart=self._metrics.query_restarts.inc,
         ).run()
-        return self._shut_down(failure)
 
     def _start_query(self) -> Any:
         opening = self._opening.result() if self._opening else find_opening(self._settings, self._engine)
@@ -100,7 +110,7 @@ class StreamProcessorJob:
             )
         )
         log.info("query starts", at=opening.start.reason.value, offsets=opening.start.offsets)
-        self._query = start_query(self._spark, self._settings, self._processor, opening.start)
+        self._query = start_query(self._session.result(), self._settings, self._processor, opening.start)
         self._progress.record_query(str(self._query.id), str(self._query.runId), QUERY_NAME)
         return self._query
 
@@ -141,9 +151,10 @@ class StreamProcessorJob:
 
     def _kill_jvm(self) -> None:
         """The session holds nothing that a kill could lose, and an orderly end of the JVM takes a second more."""
-        process = getattr(self._spark.sparkContext._gateway, "proc", None) if self._spark else None
-        if process is not None:
-            process.kill()
+        if self._session.done() and self._session.exception() is None:
+            process = getattr(self._session.result().sparkContext._gateway, "proc", None)
+            if process is not None:
+                process.kill()
 
 
 def _symbols(opening: Opening) -> dict[str, SymbolState]:

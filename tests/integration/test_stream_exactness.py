@@ -222,8 +222,8 @@ def test_a_topic_sent_again_as_a_whole_changes_nothing(running: StreamJob, feed:
 def test_the_database_is_killed_in_the_middle_of_a_write(
     running: StreamJob, feed: TradeFeed, mysql: MySQLServer
 ) -> None:
-    trades, pid = ledger("MYSQLUSDT", 30_000, rate=500), running.pid
-    load = published_beside(feed, trades, seconds=8)
+    trades, pid = ledger("MYSQLUSDT", 20_000, rate=500), running.pid
+    load = published_beside(feed, trades, seconds=5)
     for _ in range(2):
         running.await_batch("mysql")
         mysql.kill()
@@ -237,8 +237,8 @@ def test_the_database_is_killed_in_the_middle_of_a_write(
 
 
 def test_the_broker_is_killed_under_load(running: StreamJob, feed: TradeFeed, kafka: KafkaServer) -> None:
-    trades, pid = ledger("KAFKAUSDT", 30_000, rate=500), running.pid
-    load = published_beside(feed, trades, seconds=8)
+    trades, pid = ledger("KAFKAUSDT", 20_000, rate=500), running.pid
+    load = published_beside(feed, trades, seconds=5)
     running.await_batch()
     kafka.kill()
     wait_for(lambda: running.health()["status"] == "restarting_query", 60, "the job notices")
@@ -259,7 +259,7 @@ def keep_everything(settings: Settings) -> None:
 
 
 def test_the_job_is_killed_in_the_middle_of_a_batch(running: StreamJob, feed: TradeFeed) -> None:
-    trades = ledger("CRASHUSDT", 60_000, rate=1000)
+    trades = ledger("CRASHUSDT", 30_000, rate=500)
     third = len(trades) // 3
     events: list[Callable[[Settings], None]] = [keep_everything, lose_checkpoint]
     for number, beside in enumerate(events):
