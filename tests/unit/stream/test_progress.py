@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -25,6 +26,7 @@ def test_a_batch_ages_while_it_runs() -> None:
                 clock.advance(1)
                 running = progress.snapshot()["batch"]
                 age = metrics.registry.get_sample_value("stream_running_batch_age_seconds")
+            assert progress.snapshot()["batch"]["phase"] == "mysql"
         durations = progress.durations_ms()
     assert running == {"id": 3, "running": True, "phase": "recount", "age_seconds": 3.0}
     assert age == 3.0
@@ -44,9 +46,22 @@ def test_stopping_is_the_last_word() -> None:
 def test_waiting_for_the_batch_to_end() -> None:
     progress = Progress(ManualClock())
     assert progress.wait_idle(0)
-    with progress.batch(1):
-        assert not progress.wait_idle(0)
-    assert progress.wait_idle(0)
+    running, done = threading.Event(), threading.Event()
+
+    def batch() -> None:
+        with progress.batch(1):
+            running.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=batch)
+    thread.start()
+    assert running.wait(5)
+    assert not progress.wait_idle(0)
+    threading.Timer(0.02, done.set).start()
+    started = time.monotonic()
+    assert progress.wait_idle(10)
+    assert time.monotonic() - started < 5  # woken by the end, not by the timeout
+    thread.join()
 
 
 class Committer:
@@ -72,7 +87,8 @@ def test_the_newest_offsets_are_committed_in_the_end(monkeypatch: pytest.MonkeyP
     committer = Committer(failures=2)
     offsets = GroupOffsets(committer)
     offsets.submit({0: 1})
-    offsets.submit({1: 5, 0: 2})
+    offsets.submit({0: 2})
+    offsets.submit({1: 5})
     assert committer.seen.wait(5)
     offsets.close()
     assert committer.committed[-1] == {0: 2, 1: 5}
