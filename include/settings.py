@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "PIPELINE_"
+ENV_FILE_VARIABLE = "PIPELINE_ENV_FILE"  # another file than .env; an empty one for none
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     # --- Spark -------------------------------------------------------------------------------------------------
     spark_master: str = Field("local[*]", min_length=1, description="Spark master of the stream processor.")
     spark_driver_memory: str = Field("1g", pattern="^[0-9]+[mg]$", description="Heap of the Spark driver.")
-    spark_shuffle_partitions: Count = Field(2, description="Shuffle partitions of a micro-batch.")
+    spark_shuffle_partitions: Count = Field(1, description="Shuffle partitions of a micro-batch.")
     micro_batch_seconds: Annotated[float, Field(ge=0)] = Field(
         1.0, description="Micro-batch interval; 0 starts the next batch as soon as the last one ends."
     )
@@ -199,10 +200,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> Settings:
         if self.feed is Feed.REPLAY and self.replay_file is None:
             raise ValueError("PIPELINE_REPLAY_FILE: a replay needs a file (make up FEED=replay FILE=trades.csv)")
-        if self.replay_file is not None and not self.replay_file.is_file():
-            raise ValueError(f"PIPELINE_REPLAY_FILE: no such file: {self.replay_file}")
-        if len(str(self.supervisor_socket)) > 100:
-            raise ValueError(f"PIPELINE_HOME: too long for a unix socket (at most 100 bytes): {self.supervisor_socket}")
+        if len(os.fsencode(self.supervisor_socket)) > 96:  # 107 bytes, less what supervisord appends while it binds
+            raise ValueError(f"PIPELINE_HOME: too long for a unix socket (at most 96 bytes): {self.supervisor_socket}")
         return self
 
     # --- Derived -----------------------------------------------------------------------------------------------
@@ -296,7 +295,7 @@ def _refuse_unknown(env_file: Path) -> None:
     names = set(os.environ)
     if env_file.is_file():
         names |= {line.split("=", 1)[0].strip() for line in env_file.read_text().splitlines() if "=" in line}
-    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    known = {ENV_FILE_VARIABLE, *(PREFIX + field.upper() for field in Settings.model_fields)}
     if unknown := sorted(n for n in names if n.startswith(PREFIX) and n not in known):
         hints = [
             f"  {n} (did you mean {m[0]}?)" if (m := difflib.get_close_matches(n, known)) else f"  {n}" for n in unknown
@@ -307,10 +306,10 @@ def _refuse_unknown(env_file: Path) -> None:
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     """Read and validate the settings.
 
-    ``env_file`` defaults to ``.env`` in the project root; ``overrides`` win over everything.
-    Raises :class:`SettingsError`, whose text names each wrong setting, the value received and what is allowed.
+    ``env_file`` defaults to the one named by ``PIPELINE_ENV_FILE``, else ``.env`` in the project root; ``overrides``
+    win over everything. Raises :class:`SettingsError`, whose text names each wrong setting, the value received and what is allowed.
     """
-    env_file = PROJECT_ROOT / ".env" if env_file is None else env_file
+    env_file = env_file or Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
     _refuse_unknown(env_file)
     try:
         probe = Settings(_env_file=env_file, **overrides)  # finds home, which holds the secret files
