@@ -9,6 +9,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
+# what runs is not to be reinstalled under its feet: these verbs want an environment, not the newest one
+PRESENT := $(if $(wildcard $(VENV)/bin/python),,$(INSTALLED))
 STACK := $(PY) -m include.stack
 PYTEST := $(PY) -m pytest
 
@@ -37,16 +39,16 @@ $(INSTALLED): requirements.txt
 up: $(INSTALLED) ## Start everything and wait for rows   [FEED=generated|replay|live FILE=trades.csv FACTOR=1 RATE=20]
 	@$(SETTINGS) $(STACK) up
 
-status: $(INSTALLED) ## Live table: processes, positions at each hop, rates, lag, freshness
+status: $(PRESENT) ## Live table: processes, positions at each hop, rates, lag, freshness
 	@$(STACK) status
 
-logs: $(INSTALLED) ## Follow the log of one process   NAME=btc_producer
+logs: $(PRESENT) ## Follow the log of one process   NAME=btc_producer
 	@$(STACK) logs $(NAME)
 
-down: $(INSTALLED) ## Stop everything
+down: $(PRESENT) ## Stop everything
 	@$(STACK) down
 
-clean: $(INSTALLED) ## Drop run-time state (data, logs, secrets); downloads stay
+clean: $(PRESENT) ## Drop run-time state (data, logs, secrets); downloads stay
 	@$(STACK) clean
 
 distclean: clean ## Drop downloads and the virtual environment as well

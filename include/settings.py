@@ -307,7 +307,8 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     """Read and validate the settings.
 
     ``env_file`` defaults to the one named by ``PIPELINE_ENV_FILE``, else ``.env`` in the project root; ``overrides``
-    win over everything. Raises :class:`SettingsError`, whose text names each wrong setting, the value received and what is allowed.
+    win over everything. Raises :class:`SettingsError`, whose text names each wrong setting, the value received and what
+    is allowed.
     """
     env_file = env_file or Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
     _refuse_unknown(env_file)

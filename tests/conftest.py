@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from include.settings import Settings
+from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
 from tests.support.pipeline import Pipeline
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 
 _NAMES = itertools.count(1)
+_KEPT = {"PIPELINE_CACHE", "PIPELINE_IVY_SETTINGS"}  # where downloads lie and come from
+
+
+def pytest_configure() -> None:
+    """Tests do not obey the settings of the person who runs them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in _KEPT]:
+        del os.environ[name]
+    os.environ[ENV_FILE_VARIABLE] = os.devnull
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from include.runtime.clock import Clock, SystemClock
 from include.services.controller import ServiceController, ServiceStatus
 from include.services.dag_switch import AsksDagSwitch, DagSwitch, LastKnownSwitch
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError
-from include.services.processes import ProcessIdentity, identify, kill_group, until_exit
+from include.services.processes import ProcessIdentity, identify, kill_remains, until_exit
 from include.services.service_handle import ServiceHandle
 from include.services.supervision import RestartBudget, RestartDecision, Verdict, decide
 from include.services.supervision_report import GaveUp, Log, Pace, utc
@@ -99,7 +99,7 @@ class ProcessSupervisor:
         code = "unknown" if status is None or status.exit_code is None else status.exit_code
         log_end = "".join(f"\n  {line}" for line in lines)
         self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
-        if await asyncio.to_thread(kill_group, process.pid):
+        if await asyncio.to_thread(kill_remains, process):
             self.log.warning(f"Killed what {self.name} (pid {process.pid}) had left behind in its process group.")
         await self._note_end(status, process)
 

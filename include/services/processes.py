@@ -109,6 +109,11 @@ def kill_group(group: int) -> bool:
     return True
 
 
+def kill_remains(process: ProcessIdentity) -> bool:
+    """:func:`kill_group` of a process that has ended, unless its pid, and so its group, belongs to another one now."""
+    return identify(process.pid) in (None, process) and kill_group(process.pid)
+
+
 def await_group_end(group: int, timeout: float) -> bool:
     """Give what is left of a group ``timeout`` seconds to end, then SIGKILL it; True when force was needed."""
     deadline = time.monotonic() + timeout

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from confluent_kafka import KafkaException
+from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from include.services.errors import ServicesError
 from include.settings import Settings, SettingsError, load_settings
 from include.stack.console import console
 from include.stack.errors import StackError
-from include.stack.running import remembered
+from include.stack.operation_lock import exclusive
+from include.stack.running import remembered, without_proxy
+from include.warehouse.errors import WarehouseError
 
 app = typer.Typer(
     help="Bring the pipeline up on this machine, look at it, take it down.",
@@ -28,10 +35,11 @@ def up() -> None:
     from include.stack.secrets import ensure_secrets
     from include.stack.up import bring_up
 
-    ensure_secrets(load_settings())
-    settings = load_settings()  # again: some settings are secrets that were just made
-    bring_up(settings)
-    await_rows(settings)
+    with exclusive(load_settings()):
+        ensure_secrets(load_settings())
+        settings = load_settings()  # again: some settings are secrets that were just made
+        bring_up(settings)
+        await_rows(settings)
     describe(settings)
 
 
@@ -62,7 +70,9 @@ def down() -> None:
     """Stop everything cleanly."""
     from include.stack.down import bring_down
 
-    console.print("Everything is stopped." if bring_down(_running()) else "Nothing was running.")
+    with exclusive(load_settings()):
+        was_running = bring_down(_running())
+    console.print("Everything is stopped." if was_running else "Nothing was running.")
 
 
 @app.command()
@@ -71,7 +81,8 @@ def clean() -> None:
     from include.stack.clean import clean as drop
 
     settings = load_settings()
-    removed = drop(settings)
+    with exclusive(settings):
+        removed = drop(settings)
     console.print(f"Removed from {settings.home}: {', '.join(removed) or 'nothing'}.")
 
 
@@ -79,13 +90,20 @@ def _running() -> Settings:
     return remembered(load_settings())
 
 
+def _fail(text: str) -> NoReturn:
+    console.print(f"[red]✗[/] {escape(text)}", soft_wrap=True)
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; a problem that a person can solve is a message, not a traceback."""
+    os.environ.update(without_proxy())
     try:
         app()
-    except (SettingsError, StackError, ServicesError) as error:
-        console.print(f"[red]✗[/] {error}", markup=True, soft_wrap=True)
-        sys.exit(2)
+    except (SettingsError, StackError, ServicesError, WarehouseError) as error:
+        _fail(str(error))
+    except (OSError, subprocess.TimeoutExpired, KafkaException, SQLAlchemyError) as error:
+        _fail(f"{type(error).__name__}: {error}. The logs say more: make logs")
     except KeyboardInterrupt:
         sys.exit(130)
 

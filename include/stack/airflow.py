@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from include.settings import PROJECT_ROOT, Settings
-from include.stack.secrets import read_secret
+from include.stack.secrets import read_secret, write_secret
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 SUPERVISION_USER = "supervision"  # the triggers' read-only account
@@ -66,8 +66,13 @@ def environment(settings: Settings) -> dict[str, str]:
     }
     variables = {f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for (section, key), value in options.items()}
     path = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
-    quiet = "ignore"  # deprecation notices of Airflow's own dependencies on every start
-    return {**variables, "AIRFLOW_HOME": str(home(settings)), "PYTHONPATH": path, "PYTHONWARNINGS": quiet}
+    return {
+        **variables,
+        "AIRFLOW_HOME": str(home(settings)),
+        "PYTHONPATH": path,
+        "PYTHONWARNINGS": "ignore",  # deprecation notices of Airflow's own dependencies on every start
+        "SPT_NOENV": "1",  # workers that rename themselves keep the mark that leftovers are found by
+    }
 
 
 def write_passwords(settings: Settings) -> None:
@@ -77,8 +82,8 @@ def write_passwords(settings: Settings) -> None:
         settings.airflow_admin_user: read_secret(settings, "airflow_admin_password"),
         SUPERVISION_USER: read_secret(settings, "airflow_supervision_password"),
     }
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(passwords))
+    if not path.is_file() or path.read_text() != json.dumps(passwords):
+        write_secret(path, json.dumps(passwords))
 
 
 def connections(settings: Settings) -> dict[str, dict[str, object]]:

@@ -12,6 +12,7 @@ import sys
 from include.settings import PROJECT_ROOT, Settings
 from include.stack import airflow
 from include.stack.errors import StartError
+from include.stack.secrets import write_secret
 
 
 def prepare_airflow(settings: Settings) -> bool:
@@ -19,7 +20,7 @@ def prepare_airflow(settings: Settings) -> bool:
 
     Raises :class:`StartError` with Airflow's own words.
     """
-    airflow.home(settings).mkdir(parents=True, exist_ok=True)
+    airflow.home(settings).mkdir(parents=True, exist_ok=True, mode=0o700)
     airflow.write_passwords(settings)
     connections = json.dumps(airflow.connections(settings), sort_keys=True)
     version = importlib.metadata.version("apache-airflow")
@@ -35,8 +36,7 @@ def prepare_airflow(settings: Settings) -> bool:
 
 def _import_connections(settings: Settings, connections: str) -> None:
     path = settings.secrets_dir / "connections.json"  # has a password: owner only, and only while it is read
-    path.touch(mode=0o600)
-    path.write_text(connections)
+    write_secret(path, connections)
     try:
         _airflow(settings, "connections", "import", "--overwrite", str(path))
     finally:

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from include.settings import Settings
 from include.stack.errors import ArtifactError
@@ -93,6 +94,7 @@ def _resolve(settings: Settings, java: Java, group: str, artifacts: list[Artifac
     command = [
         str(java.executable),
         *java.options,
+        *_proxy_options(),
         *("-jar", str(_ivy_jar())),
         *("-ivy", str(module), "-m2compatible", "-types", "jar", "bundle"),
         *("-cache", str(settings.cache / "ivy")),
@@ -108,6 +110,14 @@ def _resolve(settings: Settings, java: Java, group: str, artifacts: list[Artifac
             f"The {group} jars could not be fetched (resolver exit code {process.returncode}). Check the network and "
             "run the command again; what is complete is kept.\n  " + "\n  ".join((problems or output)[-8:])
         )
+
+
+def _proxy_options() -> list[str]:
+    """A site's proxy in Java's words: it does not read the usual variables."""
+    proxy = urlsplit(os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or "")
+    if not proxy.hostname:
+        return []
+    return [f"-Dhttps.proxyHost={proxy.hostname}", f"-Dhttps.proxyPort={proxy.port or 80}"]
 
 
 def _follow(process: subprocess.Popen[str], group: str, total: int, progress: Progress) -> list[str]:

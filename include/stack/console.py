@@ -22,4 +22,4 @@ def step(text: str) -> Iterator[None]:
 
 def progress(line: str) -> None:
     """A line within a step."""
-    console.print(f"  [dim]{line}[/]")
+    console.print(f"  {line}", style="dim", markup=False)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 
@@ -96,6 +98,19 @@ def start_host(settings: Settings) -> None:
     )
     if done.returncode != 0:
         raise StartError(f"The process host did not start: {(done.stdout + done.stderr).strip()[-1000:]}")
+
+
+def is_listening(path: Path) -> bool:
+    """Whether anybody listens on a unix socket (a socket file may outlive its owner)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:  # its queue is full: somebody is there, and busy
+            return True
+        return True
 
 
 def stop_host(settings: Settings, timeout: float = 15.0) -> None:

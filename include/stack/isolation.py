@@ -27,8 +27,11 @@ _PORTS = (
 
 @contextmanager
 def isolated_settings(**overrides: Any) -> Iterator[Settings]:
-    """Settings whose home (short-named, as unix sockets allow some 100 bytes) is removed at the end."""
-    home = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    """Settings whose home is removed at the end.
+
+    Its name is short, as unix sockets allow some 100 bytes, and has a space, as people's folders do.
+    """
+    home = Path(tempfile.mkdtemp(prefix="pipe line-"))
     values = {"home": home, **dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True)), **overrides}
     try:
         ensure_secrets(load_settings(**values))

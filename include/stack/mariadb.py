@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def prepare(settings: Settings) -> list[str]:
     return [
         str(base / "bin" / "mariadbd"),
         "--no-defaults",
-        *_identity(settings, base, data_dir(settings)),
+        *_identity(base, data_dir(settings)),
         f"--socket={socket_path(settings)}",
         f"--port={settings.mysql_port}",
         "--bind-address=127.0.0.1",
@@ -79,7 +80,7 @@ def prepare(settings: Settings) -> list[str]:
     ]
 
 
-def _identity(settings: Settings, base: Path, data: Path) -> list[str]:
+def _identity(base: Path, data: Path) -> list[str]:
     user = ["--user=root"] if os.geteuid() == 0 else []  # as root the server insists on being told so
     return [*user, f"--basedir={base}", f"--datadir={data}", f"--lc-messages-dir={base / 'share'}"]
 
@@ -93,21 +94,30 @@ def _initialise(settings: Settings, base: Path) -> None:
     accounts.parent.mkdir(parents=True, exist_ok=True)
     accounts.touch(mode=0o600)
     accounts.write_text(_accounts(settings))
-    command = [
-        str(base / "scripts" / "mariadb-install-db"),
-        "--no-defaults",
-        *_identity(settings, base, fresh),
-        "--auth-root-authentication-method=normal",
-        "--skip-test-db",
-        f"--extra-file={accounts}",
-    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = _install(base, fresh, accounts)
     finally:
         accounts.unlink()
     if done.returncode != 0:
         raise StartError(f"The database's data directory could not be created:\n{(done.stdout + done.stderr)[-2000:]}")
     fresh.rename(data_dir(settings))
+
+
+def _install(base: Path, data: Path, accounts: Path) -> subprocess.CompletedProcess[str]:
+    """Run the server's own script, by short links: it cannot take a path with a space."""
+    with tempfile.TemporaryDirectory(prefix="mariadb-") as short:
+        links = {name: Path(short) / name for name in ("base", "parent", "accounts")}
+        for link, target in zip(links.values(), (base, data.parent, accounts), strict=True):
+            link.symlink_to(target)
+        command = [
+            str(links["base"] / "scripts" / "mariadb-install-db"),
+            "--no-defaults",
+            *_identity(links["base"], links["parent"] / data.name),
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            f"--extra-file={links['accounts']}",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def _accounts(settings: Settings) -> str:

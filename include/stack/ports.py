@@ -14,30 +14,34 @@ from include.stack.processes import Process
 
 
 def check_ports(processes: Iterable[Process]) -> None:
-    """Raise :class:`PortInUseError` naming every needed port that is taken, its setting, and who holds it."""
+    """Raise :class:`PortInUseError` naming every port that cannot be used, its setting, and who holds it."""
     lines, claimed = [], dict[int, str]()
     for process in processes:
         for setting, port in process.ports:
             name = PREFIX + setting.upper()
             if port in claimed:
                 lines.append(f"  {port} ({name}, for {process.name}) is also {claimed[port]}")
-            elif not _is_free(port):
-                lines.append(f"  {port} ({name}, for {process.name}) is held by {_holder(port)}")
+            elif problem := _problem(port):
+                lines.append(f"  {port} ({name}, for {process.name}) {problem}")
             claimed[port] = name
     if lines:
         raise PortInUseError(
-            "These ports are taken:\n" + "\n".join(lines) + "\nStop the holder, or choose another port by the setting."
+            "These ports cannot be used:\n"
+            + "\n".join(lines)
+            + "\nStop the holder, or choose another port by the setting."
         )
 
 
-def _is_free(port: int) -> bool:
+def _problem(port: int) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection in TIME_WAIT is no holder
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return "needs privileges that you do not have"
         except OSError:
-            return False
-        return True
+            return f"is held by {_holder(port)}"
+        return ""
 
 
 def _holder(port: int) -> str:

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from include.settings import PREFIX, PROJECT_ROOT, Feed, Settings, load_settings
-from include.stack.errors import FeedMismatchError
+from include.settings import ENV_FILE_VARIABLE, PREFIX, PROJECT_ROOT, Feed, Settings, load_settings
+from include.stack.errors import FeedMismatchError, StackError
 
 _SECRET_FIELDS = {name for name in Settings.model_fields if "password" in name}
 
@@ -21,10 +21,8 @@ _SECRET_FIELDS = {name for name in Settings.model_fields if "password" in name}
 def remember(settings: Settings) -> None:
     """Write down the settings of the stack that is about to start."""
     path = _running_path(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(_dump(settings), indent=1))
-    fresh.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _replace(path, json.dumps(_dump(settings), indent=1))
 
 
 def remembered(settings: Settings) -> Settings:
@@ -44,7 +42,18 @@ def differences(settings: Settings, running: Settings) -> list[str]:
 def environment(settings: Settings) -> dict[str, str]:
     """Our environment with exactly these settings in it (secrets go by file), for a process of the stack."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {**others, **variables(settings), "PYTHONPATH": str(PROJECT_ROOT)}
+    exact = {ENV_FILE_VARIABLE: os.devnull, "PYTHONPATH": str(PROJECT_ROOT)}
+    return {**others, **variables(settings), **without_proxy(), **exact}
+
+
+def without_proxy() -> dict[str, str]:
+    """What keeps requests to loopback away from a site's proxy."""
+    hosts = [
+        *filter(None, os.environ.get("no_proxy", os.environ.get("NO_PROXY", "")).split(",")),
+        "127.0.0.1",
+        "localhost",
+    ]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(dict.fromkeys(hosts)))
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -53,16 +62,36 @@ def variables(settings: Settings) -> dict[str, str]:
     return {PREFIX + k.upper(): ",".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in dump.items()}
 
 
-def claim_feed(settings: Settings) -> None:
-    """Bind the run-time folder to the feed. Raises :class:`FeedMismatchError` when it holds another feed's data."""
-    path, feed = settings.data_dir / "feed.json", _feed_identity(settings)
+def check_feed(settings: Settings) -> None:
+    """Raise :class:`FeedMismatchError` when the run-time folder holds another feed's data, and :class:`StackError`
+    when the file to replay is not there.
+    """
+    if settings.replay_file is not None and not settings.replay_file.is_file():
+        raise StackError(f"{PREFIX}REPLAY_FILE: received {settings.replay_file}: there is no such file.")
+    path, feed = _feed_path(settings), _feed_identity(settings)
     if path.is_file() and (present := json.loads(path.read_text())) != feed:
         raise FeedMismatchError(
             f"{settings.home} holds the data of {_describe(present)}, but {_describe(feed)} is asked for, and their "
             f"trade ids cannot be mixed. Run make clean to drop that data, or set {PREFIX}HOME to another folder."
         )
+
+
+def claim_feed(settings: Settings) -> None:
+    """Bind the run-time folder to the feed; to be done when its processes are about to start."""
+    path = _feed_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(feed))
+    _replace(path, json.dumps(_feed_identity(settings)))
+
+
+def _feed_path(settings: Settings) -> Path:
+    return settings.data_dir / "feed.json"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 def _feed_identity(settings: Settings) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from include.settings import PREFIX, Settings
+from include.stack.errors import StackError
 
 
 def _password() -> str:
@@ -45,21 +46,36 @@ def secret_path(settings: Settings, name: str) -> Path:
 
 
 def ensure_secrets(settings: Settings) -> None:
-    """Generate what is missing; what exists stays as it is."""
+    """Generate what is missing; what exists stays as it is. A secret given as a setting is kept like a generated one.
+
+    Raises :class:`StackError` when a given one differs from the one that the data was made with.
+    """
     settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.secrets_dir.chmod(0o700)
     for name, generate in _GENERATORS.items():
-        path = secret_path(settings, name)
+        path, given = secret_path(settings, name), _given(settings, name)
         if not path.is_file():
-            fresh = path.with_name(f".{path.name}.{os.getpid()}")
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(generate())
-            fresh.replace(path)
+            write_secret(path, given or generate())
+        elif given and given != path.read_text():
+            raise StackError(
+                f"{PREFIX}{name.upper()} is not the one that the data in {settings.home} was made with. Unset it, or "
+                "run make clean to start anew."
+            )
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
+def _given(settings: Settings, name: str) -> str:
+    return str(getattr(settings, name).get_secret_value()) if name in Settings.model_fields else ""
 
 
 def read_secret(settings: Settings, name: str) -> str:
     """One secret. A setting from the environment wins over the generated file."""
-    if name in Settings.model_fields and (given := getattr(settings, name).get_secret_value()):
-        return str(given)
-    return secret_path(settings, name).read_text().strip()
+    return _given(settings, name) or secret_path(settings, name).read_text().strip()

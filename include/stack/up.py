@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from include.broker.topics import ensure_topics, expected_topics
 from include.services.controller import ServiceController
-from include.services.errors import HostUnreachableError
 from include.services.factory import controller_from_settings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.services.supervision_store import SupervisionStore
@@ -17,23 +16,28 @@ from include.stack import airflow_setup, mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
 from include.stack.console import progress, step
 from include.stack.errors import StackError
-from include.stack.host import start_host
+from include.stack.host import is_listening, start_host
 from include.stack.java import find_java
 from include.stack.leftovers import end_leftovers
 from include.stack.ports import check_ports
 from include.stack.processes import AIRFLOW_PROCESSES, processes
-from include.stack.running import claim_feed, differences, remember, remembered
+from include.stack.running import check_feed, claim_feed, differences, remember, remembered
 from include.warehouse.migrations import migrate
 
 START_SECONDS = 60.0
+_HOST_SECONDS = 15.0
 
 
 def host_is_running(settings: Settings) -> bool:
-    """Whether the process host of this run-time folder answers."""
-    try:
-        controller_from_settings(settings).statuses()
-    except HostUnreachableError:
+    """Whether there is a process host for this run-time folder; a busy one gets time to answer.
+
+    Raises :class:`~include.stack.errors.StartError` when it is there and does not answer: what it owns must not be
+    taken for leftovers.
+    """
+    if not is_listening(settings.supervisor_socket):
         return False
+    controller = controller_from_settings(settings)
+    readiness.wait_until(controller.statuses, _HOST_SECONDS, lambda: "the process host is there, but does not answer.")
     return True
 
 
@@ -64,7 +68,7 @@ def _start_host(settings: Settings) -> None:
     if ended := end_leftovers(settings):
         progress(f"ended {len(ended)} processes of an earlier run that had lost their host")
     check_ports(processes(settings))
-    claim_feed(settings)
+    check_feed(settings)
     with step("Artifacts: Kafka, Spark's Kafka connector, embedded database"):
         java = find_java(settings.cache)
         for group in GROUPS:
@@ -72,6 +76,7 @@ def _start_host(settings: Settings) -> None:
         mariadb.unpack(settings)
     for name in (PRODUCER, PROCESSOR):  # up is a wish to have them: it ends earlier holds and exhausted budgets
         SupervisionStore(name, settings.run_dir).forget()
+    claim_feed(settings)
     remember(settings)
     start_host(settings)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from include.settings import Settings
 
 USER = "supervision"
-DEADLINE_SECONDS = 0.5
+SWITCH_SECONDS = 0.5  # a dead process waits for this answer
+ENDED_SECONDS = 6.0  # whether a person ended the run must be known: it decides between a hold and nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class TaskInstanceAnswer:
 
 
 class AirflowApi:
-    """A client for one event loop. Its questions never raise and end within half a second."""
+    """A client for one event loop. Its questions never raise and end within the seconds named above."""
 
     def __init__(self, base_url: str, password_file: Path) -> None:
         self._base_url, self._password_file = base_url, password_file
@@ -51,7 +52,7 @@ class AirflowApi:
 
     async def dag_switch(self, dag_id: str) -> DagSwitch:
         """The Dag's switch now."""
-        status, body = await self._ask(f"/api/v2/dags/{quote(dag_id, safe='')}")
+        status, body = await self._ask(f"/api/v2/dags/{quote(dag_id, safe='')}", SWITCH_SECONDS)
         if status != HTTPStatus.OK:
             return DagSwitch.UNKNOWN
         return DagSwitch.PAUSED if body["is_paused"] else DagSwitch.ON
@@ -59,7 +60,7 @@ class AirflowApi:
     async def task_instance(self, dag_id: str, run_id: str, task_id: str) -> TaskInstanceAnswer:
         """What became of a task instance."""
         parts = (quote(part, safe="") for part in (dag_id, run_id, task_id))
-        status, body = await self._ask("/api/v2/dags/{}/dagRuns/{}/taskInstances/{}".format(*parts))
+        status, body = await self._ask("/api/v2/dags/{}/dagRuns/{}/taskInstances/{}".format(*parts), ENDED_SECONDS)
         if status == HTTPStatus.NOT_FOUND:
             return TaskInstanceAnswer(known=True)
         if status != HTTPStatus.OK:
@@ -71,12 +72,12 @@ class AirflowApi:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _ask(self, path: str) -> tuple[int, dict[str, Any]]:
+    async def _ask(self, path: str, seconds: float) -> tuple[int, dict[str, Any]]:
         """Status and body; status 0 when nobody answered in time."""
         import httpx
 
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(seconds):
                 for _ in range(2):  # a token may have run out, or belong to another installation
                     response = await self._get(path, await self._valid_token())
                     if response.status_code != HTTPStatus.UNAUTHORIZED:
@@ -100,7 +101,7 @@ class AirflowApi:
         if self._client is None:
             import httpx
 
-            self._client = httpx.AsyncClient(base_url=self._base_url, trust_env=False, timeout=DEADLINE_SECONDS)
+            self._client = httpx.AsyncClient(base_url=self._base_url, trust_env=False, timeout=ENDED_SECONDS)
         return self._client
 
 

@@ -18,10 +18,10 @@ from include.settings import Settings
 from include.stack import mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
 from include.stack.console import progress
-from include.stack.host import start_host, stop_host
+from include.stack.down import bring_down
+from include.stack.host import start_host
 from include.stack.isolation import isolated_settings
 from include.stack.java import find_java
-from include.stack.leftovers import end_leftovers
 from include.stack.running import remember
 from include.warehouse.migrations import migrate
 
@@ -78,5 +78,4 @@ def workbench(**overrides: Any) -> Iterator[Workbench]:
             migrate(settings)
             yield bench
         finally:
-            stop_host(settings)
-            end_leftovers(settings)
+            bring_down(settings)

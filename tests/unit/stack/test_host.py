@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import configparser
+import os
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from include.settings import Feed, load_settings
+from include.stack import up
+from include.stack.errors import StackError, StartError
 from include.stack.host import configuration
+from include.stack.operation_lock import exclusive
 from include.stack.secrets import ensure_secrets, read_secret
 
 
@@ -59,7 +65,31 @@ def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in settings.secrets_dir.iterdir()} == {0o600}
 
 
-def test_a_password_from_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    settings = load_settings(home=tmp_path, mysql_password="given")
-    ensure_secrets(settings)
-    assert read_secret(settings, "mysql_password") == "given"
+def test_a_given_password_is_kept_like_a_generated_one_and_a_different_one_is_refused(tmp_path: Path) -> None:
+    ensure_secrets(load_settings(home=tmp_path, mysql_password="given"))
+    assert read_secret(load_settings(home=tmp_path), "mysql_password") == "given"
+    with pytest.raises(StackError, match="PIPELINE_MYSQL_PASSWORD is not the one"):
+        ensure_secrets(load_settings(home=tmp_path, mysql_password="another"))
+
+
+def test_one_operation_at_a_time(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    with exclusive(settings), pytest.raises(StackError, match=rf"pid {os.getpid()}"), exclusive(settings):
+        pass
+    with exclusive(settings):
+        pass
+
+
+def test_a_host_that_is_there_but_does_not_answer_is_not_taken_for_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "_HOST_SECONDS", 0.1)
+    settings = load_settings(home=Path(tempfile.mkdtemp(dir=tmp_path.parents[2])))
+    assert up.host_is_running(settings) is False
+    settings.run_dir.mkdir()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(settings.supervisor_socket))
+        assert up.host_is_running(settings) is False  # a file that outlived its owner
+        silent.listen()
+        with pytest.raises(StartError, match="does not answer"):
+            up.host_is_running(settings)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from include.settings import Feed, load_settings
-from include.stack.errors import FeedMismatchError
-from include.stack.running import claim_feed, differences, remember, remembered, variables
+from include.stack.errors import FeedMismatchError, StackError
+from include.stack.running import check_feed, claim_feed, differences, environment, remember, remembered, variables
 
 
 def test_later_commands_speak_of_what_runs(tmp_path: Path) -> None:
@@ -42,8 +42,27 @@ def test_a_folder_belongs_to_one_feed(tmp_path: Path) -> None:
     other.parent.mkdir()
     other.write_text("4,5,6")
     replay = load_settings(home=tmp_path, feed=Feed.REPLAY, replay_file=csv)
+    check_feed(replay)
     claim_feed(replay)
-    claim_feed(replay)
+    check_feed(replay)
     for another in ({"feed": Feed.GENERATED}, {"feed": Feed.REPLAY, "replay_file": other}):
         with pytest.raises(FeedMismatchError, match=r"holds the data of the replay feed .*make clean"):
-            claim_feed(load_settings(home=tmp_path, **another))
+            check_feed(load_settings(home=tmp_path, **another))
+
+
+def test_a_missing_replay_file_is_named_by_up_and_does_not_keep_the_stack_from_going_down(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, feed=Feed.REPLAY, replay_file=tmp_path / "gone.csv")
+    with pytest.raises(StackError, match=r"PIPELINE_REPLAY_FILE: received .*gone\.csv"):
+        check_feed(settings)
+    remember(settings)
+    assert remembered(load_settings(home=tmp_path)).replay_file == tmp_path / "gone.csv"
+
+
+def test_processes_do_not_obey_a_file_of_the_person_and_reach_loopback_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    monkeypatch.delenv("no_proxy", raising=False)
+    found = environment(load_settings())
+    assert found["PIPELINE_ENV_FILE"] == "/dev/null"
+    assert found["NO_PROXY"] == found["no_proxy"] == "intranet,127.0.0.1,localhost"

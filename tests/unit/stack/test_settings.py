@@ -11,10 +11,6 @@ from include.settings import PREFIX, Feed, SettingsError, load_settings
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import os
-
-    for name in [n for n in os.environ if n.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
 
 
@@ -38,7 +34,6 @@ def load(tmp_path: Path, **environment: str):
         ("WINDOWS", "1,0", ["PIPELINE_WINDOWS", "1 to 1440"]),
         ("MICRO_BATCH_SECONDS", "-1", ["PIPELINE_MICRO_BATCH_SECONDS", "'-1'", "at least 0"]),
         ("SPARK_DRIVER_MEMORY", "lots", ["PIPELINE_SPARK_DRIVER_MEMORY", "'lots'", "[mg]"]),
-        ("REPLAY_FILE", "/no/such/file.csv", ["PIPELINE_REPLAY_FILE", "/no/such/file.csv"]),
         ("HOME", "/" + "x" * 120, ["PIPELINE_HOME", "too long"]),
         ("KAFKA_PROT", "1", ["PIPELINE_KAFKA_PROT", "did you mean PIPELINE_KAFKA_PORT?"]),
     ],
