@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import signal
 import sys
+from typing import NoReturn
 
 from include.producer.app import BtcProducer
 from include.runtime.errors import AlreadyRunningError
@@ -39,7 +42,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     del lock  # the descriptor stays open, and with it the lock, until the process ends
-    asyncio.run(_run(producer, settings))
+    try:
+        asyncio.Runner().run(_run(producer, settings))  # never closed: that would wait for REST calls that hang
+    except Exception:
+        get_logger("producer").exception("failed")
+        return 1
     return 0
 
 
@@ -51,5 +58,13 @@ async def _run(producer: BtcProducer, settings: Settings) -> None:
     await producer.run(stop)
 
 
+def leave(code: int) -> NoReturn:
+    """End the process without waiting for worker threads, which may hang in a REST call past the time to stop."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

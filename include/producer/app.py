@@ -164,9 +164,9 @@ class BtcProducer:
         """Kafka refused a message for good: drop all that is unacknowledged, go on behind what the topic holds."""
         await asyncio.sleep(self._replace_backoff.next_delay())
         _log.error("kafka producer broken, replacing it", error=self.last_error.text)
-        await asyncio.to_thread(self.publisher.abandon)
-        anchored = frozenset(t.symbol for t in self.tracks if t.sequencer.next_id != UNKNOWN)
-        published = await self._resumption.newest_published(anchored, {})
+        self.publisher.abandon()
+        ceiling = {t.symbol: t.sequencer.next_id - 1 for t in self.tracks if t.sequencer.next_id != UNKNOWN}
+        published = await self._resumption.newest_published(frozenset(ceiling), ceiling)
         fresh = self._new_publisher()
         for track in self.tracks:
             acknowledged = track.channel.acknowledged
@@ -174,7 +174,7 @@ class BtcProducer:
             track.channel = fresh.channel(track.symbol)
             track.channel.acknowledged = newest
             track.sequencer.reattach(track.channel.send)
-            if track.symbol in anchored:
+            if track.symbol in ceiling:
                 track.sequencer.anchor(track.first_id if newest is None else newest + 1)
         self.publisher = self.path.publisher = fresh
         self.replacements += 1
@@ -187,8 +187,8 @@ class BtcProducer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.repairer.close()
-        left = await asyncio.to_thread(self.publisher.flush, _FLUSH_SECONDS)
-        await asyncio.to_thread(self.publisher.abandon)
+        left = self.publisher.flush(_FLUSH_SECONDS)  # in a worker it could wait behind REST calls that hang
+        self.publisher.abandon()
         self.endpoint.close()
         self.client.close()
         _log.info("stopped", unacknowledged=left, acknowledged=self._acknowledged())

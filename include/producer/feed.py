@@ -107,6 +107,10 @@ class Feed:
         self._wish = wish
         self._wished.set()
 
+    def _forget_wish(self) -> None:
+        self._wish = None
+        self._wished.clear()
+
     def _distrust(self, trust: Trust) -> None:
         if self.trust is Trust.PROVEN:
             self.untrusted_since = self._clock.monotonic()
@@ -117,17 +121,22 @@ class Feed:
     async def _connect(self) -> _Live:
         wait = self._backoff.next_delay()
         while True:
-            wait = max(wait, self._attempts.seconds_to_wait(), self._gate.seconds_left())
+            wait = max(wait, self._seconds_to_wait())
             if wait > 0:
                 _log.info("connecting later", seconds=round(wait, 1))
                 await asyncio.sleep(wait)
             if (live := await self._try_endpoints()) is not None:
                 self.trust = Trust.UNPROVEN
+                self._forget_wish()  # it was about an earlier connection
                 self._on_connected()
                 return live
             # Open breakers let nothing be tried: that is no failure of its own, so the back-off does not grow.
             closed_for = min(e.breaker.seconds_to_probe() for e in self.endpoints)
             wait = closed_for if closed_for > 0 else self._backoff.next_delay()
+
+    def _seconds_to_wait(self) -> float:
+        """Seconds until another attempt is allowed, by our own budget and by what the exchange asked for."""
+        return max(self._attempts.seconds_to_wait(), self._gate.seconds_left())
 
     async def _try_endpoints(self) -> _Live | None:
         """A connection to the first endpoint that takes one."""
@@ -187,12 +196,12 @@ class Feed:
             wished.cancel()
         if live.reader.done():
             return None
-        wish, self._wish = self._wish, None
-        self._wished.clear()
-        return wish or Wish.AGE
+        wish = self._wish or Wish.AGE
+        self._forget_wish()
+        return wish
 
     async def _replace(self, old: _Live, wish: Wish) -> _Live:
-        new = await self._try_endpoints() if self._attempts.seconds_to_wait() == 0 else None
+        new = await self._try_endpoints() if self._seconds_to_wait() == 0 else None
         if new is None:
             old.rotate_at = self._clock.monotonic() + _ROTATION_RETRY
             return old
@@ -203,8 +212,7 @@ class Feed:
             raise
         await _end(old)
         self.rotations += 1
-        self._wish = None
-        self._wished.clear()  # a notice that the old connection repeated
+        self._forget_wish()  # a notice that the old connection repeated
         _log.info("stream replaced", reason=wish.value, url=new.endpoint.url, overlap=overlap.value)
         return new
 
@@ -243,6 +251,10 @@ class Feed:
             _log.warning("stream closed", url=endpoint.url, cause=str(closed), frames=frames)
             if not last_ids:
                 endpoint.breaker.fail()
+        except Exception as error:
+            self._last_error.note("stream", f"{endpoint.url}: {error!r}")
+            _log.exception("reading the stream failed", url=endpoint.url)
+            endpoint.breaker.fail()
 
     def _prove(self, endpoint: Endpoint) -> None:
         self._backoff.reset()

@@ -86,9 +86,10 @@ class FloodDetector:
         return self.state
 
     def counts(self) -> tuple[int, int]:
-        """Valid and invalid frames in the window."""
-        valid = sum(bucket[1] for bucket in self._buckets) + self.valid - self._valid_closed
-        return valid, sum(bucket[2] for bucket in self._buckets) + self._invalid
+        """Valid and invalid frames in the window; may be called from any thread."""
+        buckets = tuple(self._buckets)
+        valid = sum(bucket[1] for bucket in buckets) + self.valid - self._valid_closed
+        return valid, sum(bucket[2] for bucket in buckets) + self._invalid
 
     def _floods(self, valid: int, invalid: int) -> bool:
         frames = valid + invalid

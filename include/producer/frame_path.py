@@ -78,12 +78,18 @@ class FramePath:
         return _TRADE
 
     def accept_rest(self, track: Track, row: RestTrade) -> Offered | None:
-        """Take one trade that was fetched by id; None when it cannot be used (it is dead-lettered)."""
+        """Take one trade that was fetched by id; None when it cannot be used.
+
+        An unusable one proves that its id exists: when its turn comes it is dead-lettered and passed over.
+        """
         trade = row.as_event(track.symbol)
         value = _encode(trade)
         if (rejection := self._check.problem(trade)) is not None:
-            self._store(value, rejection, f"rest:{track.symbol}:{row.trade_id}")
+            if row.trade_id == track.sequencer.next_id:
+                self._reject(value, rejection, f"rest:{track.symbol}:{row.trade_id}")
+                track.pass_over(row.trade_id)
             return None
+        self.flood.valid += 1
         offered = track.sequencer.offer(trade.trade_id, value, Origin.REST)
         if offered is Offered.PUBLISHED:
             track.newest_event_time_ms = max(track.newest_event_time_ms, trade.trade_time_ms)

@@ -37,6 +37,7 @@ EVENT_TIME = MetricSpec("producer_newest_event_time_seconds", G, "Time of the ne
 HELD = MetricSpec("producer_held_trades", G, "Trades held behind a gap.", "symbol")
 SKIPPED = MetricSpec("producer_trades_skipped", C, "Trades left out by the backfill limit.", "symbol")
 HOLES = MetricSpec("producer_exchange_hole_ids", C, "Ids that the exchange has no trade for.", "symbol")
+UNUSABLE = MetricSpec("producer_unusable_trades", C, "Trades passed over because they fail validation.", "symbol")
 UNACKNOWLEDGED = MetricSpec("producer_unacknowledged_trades", G, "Trades handed to Kafka and not acknowledged.")
 UNACKNOWLEDGED_AGE = MetricSpec("producer_oldest_unacknowledged_seconds", G, "Age of the oldest of them.")
 ROUND_TRIP = MetricSpec("producer_kafka_round_trip_seconds", G, "Broker round trip, 99th percentile.")

@@ -25,6 +25,7 @@ from include.producer.repair_policy import (
 )
 from include.producer.sequencer import UNKNOWN, IdRange
 from include.producer.tracks import Track, Tracks
+from include.producer.validation import GREATEST_ID
 from include.runtime.clock import Clock
 from include.runtime.logging import get_logger
 
@@ -140,6 +141,11 @@ class Repairer:
         try:
             while await self.step(track) is Step.PROGRESS and self._due(track):
                 self._path.publisher.poll()
+        except Exception as error:
+            self._last_error.note("repair", repr(error))
+            _log.exception("repair step failed", symbol=track.symbol)
+            if (case := self._cases.get(track.symbol)) is not None:
+                self._wait(case, LONGEST_WAIT, Step.FAILED)
         finally:
             self._running.pop(track.symbol, None)
 
@@ -191,14 +197,14 @@ class Repairer:
             return Page(self._client.recent_trades(symbol), Coverage.RECENT)
 
     def take(self, track: Track, page: Page) -> list[int]:
-        """Offer a page's trades; the ids of those that are usable."""
-        usable = [row.trade_id for row in page.rows if self._path.accept_rest(track, row) is not None]
-        self.trades_fetched += len(usable)
-        return usable
+        """Offer a page's trades; their ids, those of unusable trades included: they exist."""
+        for row in page.rows:
+            self.trades_fetched += self._path.accept_rest(track, row) is not None
+        return [row.trade_id for row in page.rows if row.trade_id <= GREATEST_ID]
 
     async def _judge(self, track: Track, case: _Case, first: int, page: Page) -> Step:
         before = track.sequencer.next_id
-        usable = [trade_id for trade_id in self.take(track, page) if trade_id >= before]
+        existing = [trade_id for trade_id in self.take(track, page) if trade_id >= before]
         case.failures = 0
         if track.sequencer.next_id > before:
             case.fetched += track.sequencer.next_id - before
@@ -206,8 +212,8 @@ class Repairer:
             return self._wait(case, self._grace(track), Step.PROGRESS)
         if self._path.publisher.state is not PublisherState.OPEN:
             return Step.NO_ROOM
-        if usable and page.coverage is Coverage.BY_ID and first == before and usable[0] > before:
-            return self._hole(track, case, IdRange(before, usable[0] - 1))
+        if existing and page.coverage is Coverage.BY_ID and first == before and existing[0] > before:
+            return self._hole(track, case, IdRange(before, existing[0] - 1))
         case.empty_answers += 1
         if case.empty_answers >= _EMPTY_ANSWERS and page.coverage is Coverage.BY_ID:
             return await self._distrust(track, case)

@@ -107,6 +107,7 @@ class Report:
             metrics.HELD: lambda t: t.sequencer.held,
             metrics.SKIPPED: lambda t: t.ids_skipped,
             metrics.HOLES: lambda t: t.ids_without_trade,
+            metrics.UNUSABLE: lambda t: t.ids_unusable,
         }
         return {
             **{spec: {t.symbol: read(t) for t in producer.tracks} for spec, read in per_symbol.items()},

@@ -16,6 +16,7 @@ from include.producer.tracks import Track, Tracks
 from include.runtime.logging import get_logger
 
 _RETRY_SECONDS, _WITHOUT_REST_SECONDS = 1.0, 5.0
+_GREATEST_LAG = 1_000_000  # ids that REST may be behind the stream, and so behind what we published
 _log = get_logger("producer.resume")
 
 
@@ -44,7 +45,7 @@ class Resumption:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def newest_at_exchange(self, symbols: frozenset[str]) -> dict[str, int]:
-        """Newest id by symbol as the exchange says, as far as it answers; also learns the exchange's limits."""
+        """Newest id by symbol (-1: no trades) as far as the exchange answers; also learns the exchange's limits."""
         newest: dict[str, int] = {}
         try:
             info = await asyncio.to_thread(self._client.exchange_info, sorted(symbols))
@@ -62,8 +63,19 @@ class Resumption:
     async def anchor(self, tracks: Tracks) -> None:
         """Give every track its first id."""
         at_exchange = await self.newest_at_exchange(tracks.symbols)
-        published = await self.newest_published(tracks.symbols, at_exchange)
+        ceiling = await self._ceiling(tracks, at_exchange)
+        published = await self.newest_published(tracks.symbols, ceiling)
         await asyncio.gather(*(self._anchor_one(t, published.get(t.symbol), at_exchange) for t in tracks))
+
+    async def _ceiling(self, tracks: Tracks, at_exchange: Mapping[str, int]) -> dict[str, int]:
+        """Greatest credible id by symbol. Where REST does not answer, what the stream brings within seconds tells."""
+        waited = 0.0
+        while True:
+            newest = {t.symbol: at_exchange.get(t.symbol, t.sequencer.oldest_held) for t in tracks}
+            if None not in newest.values() or waited >= _WITHOUT_REST_SECONDS:
+                return {s: known + _GREATEST_LAG for s, known in newest.items() if known is not None and known >= 0}
+            await asyncio.sleep(_RETRY_SECONDS)
+            waited += _RETRY_SECONDS
 
     async def _anchor_one(self, track: Track, published: int | None, at_exchange: Mapping[str, int]) -> None:
         if published is not None:

@@ -1,7 +1,7 @@
 """Where to go on: the newest trade id of each symbol that the topic already holds.
 
-Read backwards in growing steps, because a symbol may be rare. Ids beyond ``ceiling`` (the newest the exchange has) are
-no trades of ours and are passed over.
+Read backwards in growing steps, because a symbol may be rare. Ids beyond ``ceiling`` (the greatest that
+this process may have published) are no trades of ours and are passed over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from include.market.messages import TradeEvent
 from include.producer.errors import TailUnreadableError, TailUnsettledError
@@ -33,7 +33,7 @@ class TopicTail:
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": "btc_producer-tail",  # required by the client, never joined
                 "enable.auto.commit": False,
-                "enable.partition.eof": False,
+                "enable.partition.eof": True,  # the last offset may hold no record but the end of a transaction
                 "auto.offset.reset": "earliest",  # when retention removes records under our feet
                 "socket.timeout.ms": 5000,
                 "log_level": 2,
@@ -98,15 +98,20 @@ class TopicTail:
                     break  # retention removed the records meanwhile
                 raise TailUnreadableError(self._topic, partition, offset)
             for message in messages:
-                if message.error() is not None:
-                    raise KafkaException(message.error())
-                position = message.offset() or 0
+                position = _position(message)
                 offset = position + 1
                 if message.key() in keys and position < stop:
                     _note(found, message.value(), ceiling)
             if messages:
                 deadline = time.monotonic() + self._timeout
         return found
+
+
+def _position(message: Message) -> int:
+    """Offset of a record or of the end of the partition; raises whatever else came instead of a record."""
+    if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise KafkaException(error)
+    return message.offset() or 0
 
 
 def _note(found: dict[str, int], value: bytes | None, ceiling: Mapping[str, int]) -> None:

@@ -22,7 +22,8 @@ class SymbolState(StrEnum):
 
 @dataclass
 class Track:
-    """One symbol. ``skipped`` are ids left out by the backfill limit, ``exchange_holes`` ids that do not exist."""
+    """One symbol. ``skipped`` are ids left out by the backfill limit, ``exchange_holes`` ids that do not exist,
+    ``unusable`` ids whose trades failed validation."""
 
     symbol: str
     sequencer: Sequencer
@@ -32,8 +33,10 @@ class Track:
     newest_event_time_ms: int = 0
     skipped: list[IdRange] = field(default_factory=list)
     exchange_holes: list[IdRange] = field(default_factory=list)
+    unusable: list[int] = field(default_factory=list)
     ids_skipped: int = 0
     ids_without_trade: int = 0
+    ids_unusable: int = 0
 
     @property
     def state(self) -> SymbolState:
@@ -55,6 +58,12 @@ class Track:
         self.ids_without_trade += len(ids)
         self.sequencer.anchor(ids.last + 1)
 
+    def pass_over(self, trade_id: int) -> None:
+        """The exchange's trade with this id, the next one, is unusable: go on behind it."""
+        self.unusable = [*self.unusable, trade_id][-_REMEMBERED:]
+        self.ids_unusable += 1
+        self.sequencer.anchor(trade_id + 1)
+
     def describe(self) -> dict[str, object]:
         """For ``/health``."""
         sequencer = self.sequencer
@@ -70,6 +79,7 @@ class Track:
             "held": sequencer.held,
             "skipped": [[ids.first, ids.last] for ids in self.skipped],
             "exchange_holes": [[ids.first, ids.last] for ids in self.exchange_holes],
+            "unusable": self.unusable,
         }
 
 

@@ -16,9 +16,9 @@ from include.market.messages import CombinedFrame, TradeEvent, event_kind
 from include.runtime.clock import Clock
 
 LONGEST_FRAME = 4096  # bytes; a trade with its wrapper has some 200
-_GREATEST_ID = 2**63 - 1
+GREATEST_ID = 2**63 - 1
 _EARLIEST_MS = 1_483_228_800_000  # 2017, the year the exchange opened
-_AHEAD_MS = 86_400_000  # more than any clock error, less than any mistaken unit
+_AHEAD_MS = 600_000  # more than any clock error; it is also as far as one junk time can push the watermark
 
 decode_frame = msgspec.json.Decoder(CombinedFrame).decode
 decode_trade = msgspec.json.Decoder(TradeEvent).decode
@@ -53,7 +53,7 @@ class TradeCheck:
         if (
             _is_decimal(trade.price)
             and _is_decimal(trade.quantity)
-            and 0 <= trade.trade_id <= _GREATEST_ID
+            and 0 <= trade.trade_id <= GREATEST_ID
             and _EARLIEST_MS <= trade.trade_time_ms <= self.latest_ms
             and trade.symbol in self._symbols
         ):
@@ -68,9 +68,11 @@ class TradeCheck:
             if not _is_decimal(text):
                 detail = f"{name} {text[:40]!r} is not a positive decimal of at most 10 digits and 8 decimals"
                 return Rejection(out_of_range, detail)
-        if not 0 <= trade.trade_id <= _GREATEST_ID:
+        if not 0 <= trade.trade_id <= GREATEST_ID:
             return Rejection(out_of_range, f"t {str(trade.trade_id)[:40]} is not a 64-bit id")
-        return Rejection(out_of_range, f"T {str(trade.trade_time_ms)[:40]} is not a time in ms from 2017 to tomorrow")
+        return Rejection(
+            out_of_range, f"T {str(trade.trade_time_ms)[:40]} is not a time in ms from 2017 to ten minutes from now"
+        )
 
 
 def explain_undecodable(frame: bytes, error: Exception) -> Rejection:

@@ -113,6 +113,8 @@ def test_exchange_info_sets_the_weight_limit(hosts: tuple[Host, Host], client: R
         (200, {}, b"<html>"),
         (200, {}, b'[{"id":"7"}]'),
         (200, {}, b'{"unexpected":1}'),
+        (200, {}, ROWS.replace(b"1.5", b"1.\xff")),
+        (200, {}, b'[{"unexpected":' + b"[" * 100_000),
     ],
 )
 def test_a_broken_endpoint_is_passed_over_and_after_three_failures_left_alone(

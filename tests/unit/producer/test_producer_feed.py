@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from include.market.endpoints import stream_ladder
@@ -16,7 +17,7 @@ from include.market.weight import RetryAfterGate
 from include.producer.errors import LastError
 from include.producer.feed import Feed, Trust
 from include.producer.flood import FloodDetector
-from include.producer.frame_path import FramePath
+from include.producer.frame_path import FrameKind, FramePath
 from include.producer.sequencer import Sequencer
 from include.producer.tracks import Track, Tracks
 from include.producer.validation import TradeCheck
@@ -42,11 +43,11 @@ class Bench:
         self.sequencer = Sequencer(channel.send, 1000, 0)
         tracks = Tracks([Track("BTCUSDT", self.sequencer, channel)])
         self.path = FramePath(tracks, publisher, TradeCheck(tracks.symbols, clock), FloodDetector(clock, 1), clock)
-        self.errors = LastError()
+        self.errors, self.gate = LastError(), RetryAfterGate(clock)
         self.feed = Feed(
             symbols=("BTCUSDT",),
             endpoints=stream_ladder([f"ws://127.0.0.1:{port}"], clock),
-            gate=RetryAfterGate(clock),
+            gate=self.gate,
             path=self.path,
             clock=clock,
             rotation_seconds=rotation_seconds,
@@ -148,3 +149,46 @@ async def test_the_exchange_can_vouch_for_a_connection_without_data() -> None:
         assert bench.feed.untrusted_seconds() > 0
         bench.feed.confirm()
         assert bench.feed.untrusted_seconds() == 0
+
+
+async def test_a_wish_about_an_earlier_connection_does_not_drop_a_fresh_one() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        bench.feed.reconnect()  # there is no connection yet
+        await bench.until(lambda: bench.feed.trust is Trust.PROVEN)
+        await asyncio.sleep(0.2)
+        assert bench.feed.connections == 1
+
+
+async def test_no_replacement_is_opened_while_the_exchange_wants_us_to_wait() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        await connection.wait_closed()
+
+    async with feeding(market, rotation_seconds=0.3) as bench:
+        await bench.until(lambda: bench.feed.trust is Trust.PROVEN)
+        bench.gate.close(60, 418)
+        await asyncio.sleep(0.6)
+        assert bench.feed.connections == 1
+        assert bench.feed.trust is Trust.PROVEN
+
+
+async def test_an_unexpected_error_while_reading_is_reported_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        accept = bench.path.accept
+
+        def fail_once(raw: bytes, stream: str = "") -> FrameKind:
+            monkeypatch.setattr(bench.path, "accept", accept)
+            raise ValueError("never seen before")
+
+        monkeypatch.setattr(bench.path, "accept", fail_once)
+        await bench.until(lambda: bench.feed.trust is Trust.PROVEN)
+        assert "never seen before" in (bench.errors.text or "")
+        assert bench.feed.connections == 2

@@ -65,8 +65,8 @@ class Bench:
         channel = self.publisher.channel("BTCUSDT")
         self.track = Track("BTCUSDT", Sequencer(channel.send, 5000, 0), channel)
         tracks = Tracks([self.track])
-        check, flood = TradeCheck(tracks.symbols, self.clock), FloodDetector(self.clock, 1)
-        path = FramePath(tracks, self.publisher, check, flood, self.clock)
+        check, self.flood = TradeCheck(tracks.symbols, self.clock), FloodDetector(self.clock, 1)
+        path = FramePath(tracks, self.publisher, check, self.flood, self.clock)
         self.errors = LastError()
         self.repairer = Repairer(
             tracks,
@@ -192,13 +192,56 @@ async def test_a_data_only_endpoint_cannot_prove_a_hole() -> None:
     assert bench.published() == list(range(4200, 5000))
 
 
-async def test_an_unusable_row_is_dead_lettered_and_counts_as_missing() -> None:
-    bench = Bench(set(range(4)))
-    bench.exchange.prices[1] = "0"
-    bench.stream(3)
-    assert await bench.steps(3) == [Step.PROGRESS, Step.HOLE_SUSPECTED, Step.HOLE]
-    assert bench.published() == [0, 2, 3]
-    assert {letter.origin for letter in bench.publisher.dead_letters} == {"rest:BTCUSDT:1"}
+@pytest.mark.parametrize(
+    ("ids", "unusable", "steps", "published", "holes"),
+    [
+        ({0, 1, 2, 3}, {1}, [Step.PROGRESS], [0, 2, 3], []),
+        ({0}, {0}, [Step.PROGRESS], [], []),  # the newest that is known
+        ({0, 3, 4}, {3}, [Step.PROGRESS, Step.HOLE_SUSPECTED, Step.HOLE, Step.PROGRESS], [0, 4], [IdRange(1, 2)]),
+        (set(range(1000)), set(range(1000)), [Step.PROGRESS], [], []),
+    ],
+)
+async def test_an_unusable_row_exists_and_is_passed_over_once(
+    ids: set[int], unusable: set[int], steps: list[Step], published: list[int], holes: list[IdRange]
+) -> None:
+    bench = Bench(ids)
+    bench.exchange.prices = dict.fromkeys(unusable, "0")
+    bench.track.sequencer.notice(max(ids))
+    assert await bench.steps(len(steps)) == steps
+    assert bench.track.sequencer.gap() is None
+    assert bench.published() == published
+    assert bench.track.exchange_holes == holes
+    assert bench.track.ids_unusable == bench.flood.invalid_total == len(unusable)
+    assert bench.track.describe()["unusable"] == sorted(unusable)[-20:]
+    origins = [letter.origin for letter in bench.publisher.dead_letters]
+    assert origins[0] == f"rest:BTCUSDT:{min(unusable)}"
+    assert len(origins) == len(set(origins)) == min(len(unusable), 119)  # 19 until it is a flood, then the first 100
+
+
+async def test_an_id_that_cannot_be_one_proves_nothing() -> None:
+    bench = Bench({2**63})
+    bench.track.sequencer.notice(0)
+    assert await bench.steps(2) == [Step.NOTHING_YET] * 2
+    assert bench.track.sequencer.next_id == 0
+
+
+async def test_an_unexpected_error_is_reported_and_tried_again_at_leisure() -> None:
+    bench = Bench({0})
+    bench.exchange.error = ValueError("never seen before")
+    bench.track.sequencer.notice(0)
+    for _ in range(100):  # 4 s
+        bench.repairer.start_due()
+        while bench.repairer.busy:
+            await asyncio.sleep(0.001)
+        bench.clock.advance(0.04)
+    assert len(bench.exchange.calls) == 1
+    assert "never seen before" in (bench.errors.text or "")
+    bench.exchange.error = None
+    bench.clock.advance(5)
+    bench.repairer.start_due()
+    while bench.repairer.busy:
+        await asyncio.sleep(0.001)
+    assert bench.published() == [0]
 
 
 async def test_more_than_the_backfill_limit_is_skipped_and_reported() -> None:
