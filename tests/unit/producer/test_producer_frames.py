@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import Any
 
 import pytest
@@ -210,6 +211,23 @@ def test_when_invalid_frames_are_a_flood(valid: int, invalid: int, state: FloodS
     for _ in range(invalid):
         flood.invalid_frame()
     assert flood.state is state
+
+
+class Shared(tuple[float, int, int]):
+    """A bucket during whose reading another thread adds one."""
+
+    buckets: deque[Any]
+
+    def __getitem__(self, index: Any) -> Any:
+        self.buckets.append((0.0, 0, 0))
+        return super().__getitem__(index)
+
+
+def test_counts_may_be_read_from_another_thread() -> None:
+    flood = FloodDetector(ManualClock(), ratio=0.05)
+    Shared.buckets = flood._buckets
+    flood._buckets.extend(Shared((0.0, 3, 2)) for _ in range(2))
+    assert flood.counts() == (6, 4)
 
 
 def test_a_flood_stores_the_first_then_one_a_second_and_counts_the_rest() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from include.market.errors import NoEndpointError
-from include.market.messages import RestTrade
+from include.market.messages import ExchangeInfo, RestTrade
 from include.producer import resume
-from include.producer.errors import LastError, TailUnsettledError
+from include.producer.errors import LastError, TailUnreadableError, TailUnsettledError
 from include.producer.metrics import EVENT_TIME, STATUS, TRADES_RECEIVED, MetricKind, registry
 from include.producer.resume import Resumption
 from include.producer.sequencer import IdRange, Sequencer
@@ -85,6 +88,85 @@ async def test_where_a_symbol_starts(
     assert track.first_id == first
     assert channel.acknowledged == published
     assert track.sequencer.next_id == (first + 1 if held == first else first)
+
+
+@pytest.mark.parametrize(
+    ("newest", "held", "ceiling"),
+    [
+        (200, [], {"BTCUSDT": 1_000_200}),  # REST may be behind what the predecessor published
+        (200, [10**12], {"BTCUSDT": 1_000_200}),
+        (-1, [205], {}),  # an empty answer says nothing
+        (None, [10**12, 205], {"BTCUSDT": 1_000_205}),  # nobody answers: the stream says which ids are credible
+        (None, [], {}),
+    ],
+)
+async def test_which_ids_of_the_topic_are_credible(
+    newest: int | None, held: list[int], ceiling: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(resume, "_WITHOUT_REST_SECONDS", 0.02)
+    channel = FakePublisher().channel("BTCUSDT")
+    track = Track("BTCUSDT", Sequencer(channel.send, 10), channel)
+    for trade_id in held:
+        track.sequencer.offer(trade_id, b"{}")
+    exchange = Exchange(newest)
+    monkeypatch.setattr(exchange, "exchange_info", lambda symbols: ExchangeInfo())
+    start = Resumption("", (), exchange, "live", LastError())  # type: ignore[arg-type]
+    ceilings: list[dict[str, int]] = []
+    monkeypatch.setattr(start, "_read_topic", lambda symbols, ceiling: ceilings.append(ceiling) or {"BTCUSDT": 1})
+    await start.anchor(Tracks([track]))
+    assert ceilings == [ceiling]
+
+
+class Consumer:
+    """Gives what it was told to, then nothing."""
+
+    def __init__(self, *messages: Record) -> None:
+        self._messages = list(messages)
+
+    def assign(self, partitions: list[Any]) -> None:
+        assert partitions[0].offset == 0
+
+    def consume(self, count: int, timeout: float) -> list[Record]:
+        given, self._messages = self._messages, []
+        return given
+
+
+@dataclass
+class Record:
+    """As much of a Kafka message as is used."""
+
+    at: int
+    trade_id: int = 0
+    failed: KafkaError | None = None
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return self.failed
+
+    def key(self) -> bytes | None:
+        return b"BTCUSDT"
+
+    def value(self) -> bytes:
+        return json.dumps(
+            {"e": "trade", "E": 1, "s": "BTCUSDT", "t": self.trade_id, "p": "1", "q": "1", "T": 1, "m": True}
+        ).encode()
+
+
+def test_the_last_offset_may_hold_no_record() -> None:
+    """Such as the end marker of somebody's transaction: offset 2 here."""
+    tail = MovingEnds(3)
+    tail._timeout = 0.2
+    tail._consumer = Consumer(Record(0, 7), Record(1, 8), Record(3, 9, KafkaError(KafkaError._PARTITION_EOF)))  # type: ignore[assignment]
+    assert tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {}) == {"BTCUSDT": 8}
+    tail._consumer = Consumer(Record(0, 7))  # type: ignore[assignment]
+    with pytest.raises(TailUnreadableError):
+        tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {})
+    tail._consumer = Consumer(Record(0, 7), Record(1, 8, KafkaError(KafkaError._TRANSPORT)))  # type: ignore[assignment]
+    with pytest.raises(KafkaException):
+        tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {})
 
 
 def test_metrics_are_read_when_asked_for() -> None:
