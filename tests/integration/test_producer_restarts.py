@@ -202,3 +202,20 @@ def test_the_newest_id_of_a_rare_symbol_is_found_far_back(kafka: KafkaServer, fr
     finally:
         tail.close()
     assert newest == {"RAREUSDT": 8, "JUNKUSDT": 3, "BTCUSDT": 59_999}
+
+
+def test_a_transaction_s_end_marker_at_the_end_of_the_topic_is_no_obstacle(
+    kafka: KafkaServer, fresh_topic: FreshTopic
+) -> None:
+    topic = fresh_topic()
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    trade = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "1", "q": "1", "T": 1, "m": True, "M": True}
+    producer.produce(topic, json.dumps(trade).encode(), b"BTCUSDT")
+    producer.commit_transaction(20)
+    tail = TopicTail(kafka.bootstrap, topic)
+    try:
+        assert tail.newest_ids(frozenset({"BTCUSDT"}), {}) == {"BTCUSDT": 7}
+    finally:
+        tail.close()
