@@ -146,8 +146,9 @@ class BtcProducer:
         self._judging = asyncio.create_task(self._judge(symbol), name="silence")
 
     async def _judge(self, symbol: str) -> None:
+        judged = self.feed.connections
         verdict = await self.silence.judge(symbol)
-        if verdict is Verdict.FEED_AT_FAULT:
+        if verdict is Verdict.FEED_AT_FAULT and self.feed.connections == judged:  # not replaced meanwhile
             self.feed.reconnect()
         elif verdict is Verdict.QUIET:
             self.feed.confirm()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from include.market.backoff import Backoff
 from include.market.endpoints import stream_ladder
 from include.market.weight import RetryAfterGate
 from include.producer.errors import LastError
@@ -116,14 +118,22 @@ async def test_a_lost_connection_is_replaced_at_once() -> None:
         assert "1012" in (bench.errors.text or "")
 
 
+class Halves(random.Random):
+    """Chance at its most average."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+
 async def test_accepting_without_data_is_no_success() -> None:
     async def market(connection: ServerConnection, number: int) -> None:
         await connection.close()
 
     async with feeding(market) as bench:
-        await bench.until(lambda: bench.feed.connections >= 2)
+        bench.feed._backoff = Backoff(rng=Halves())
+        await bench.until(lambda: bench.feed.connections == 2)
         await asyncio.sleep(0.3)
-        assert bench.feed.connections <= 3  # the back-off has grown
+        assert bench.feed.connections == 2  # the back-off has grown
         assert bench.feed.trust is not Trust.PROVEN
 
 

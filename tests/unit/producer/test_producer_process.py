@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from include.producer.app import BtcProducer
+from include.producer.feed import Wish
+from include.producer.silence import Verdict
 from include.settings import load_settings
 
 UNUSED_PORT = 1  # nothing listens there
@@ -46,6 +48,19 @@ async def test_a_new_kafka_producer_goes_on_behind_ids_that_were_handed_over(
     assert ceilings == [(frozenset({"BTCUSDT"}), {"BTCUSDT": 99})]
     assert producer.tracks["BTCUSDT"].sequencer.next_id == 96
     assert threads == [threading.current_thread()]
+
+
+@pytest.mark.parametrize(("opened_meanwhile", "dropped"), [(0, True), (1, False)])
+async def test_a_verdict_is_about_the_connection_that_was_judged(
+    opened_meanwhile: int, dropped: bool, producer: BtcProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def judge(symbol: str) -> Verdict:
+        producer.feed.connections += opened_meanwhile
+        return Verdict.FEED_AT_FAULT
+
+    monkeypatch.setattr(producer.silence, "judge", judge)
+    await producer._judge("BTCUSDT")
+    assert (producer.feed._wish is Wish.SILENT) is dropped
 
 
 async def test_it_stops_although_every_worker_hangs(producer: BtcProducer) -> None:
