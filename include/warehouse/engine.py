@@ -15,13 +15,15 @@ _SESSION = (
 )
 
 
-def create_warehouse_engine(settings: Settings) -> Engine:
+def create_warehouse_engine(settings: Settings, statement_seconds: float | None = None) -> Engine:
     """A pool of ``settings.mysql_pool_size`` connections to the pipeline's database; ``dispose()`` it at the end.
 
-    Nothing is connected yet. Each statement ends within ``settings.mysql_timeout_seconds``, or raises
-    :class:`sqlalchemy.exc.DBAPIError`; a connection that died while pooled is replaced without an error.
+    Nothing is connected yet. Each statement ends within ``statement_seconds``, by default
+    ``settings.mysql_timeout_seconds``, or raises :class:`sqlalchemy.exc.DBAPIError`; a connection that died while
+    pooled is replaced without an error.
     """
     deadline = max(1, math.ceil(settings.mysql_timeout_seconds))
+    statement_deadline = max(deadline, math.ceil(statement_seconds or 0))
     url = URL.create(
         "mysql+mysqlconnector",
         username=settings.mysql_user,
@@ -44,8 +46,8 @@ def create_warehouse_engine(settings: Settings) -> Engine:
             "charset": "utf8mb4",
             "collation": "utf8mb4_bin",  # known to both servers; the driver's default is not
             "connection_timeout": deadline,
-            "read_timeout": deadline,
-            "write_timeout": deadline,
+            "read_timeout": statement_deadline,
+            "write_timeout": statement_deadline,
             "init_command": _SESSION.format(lock=deadline),
             "use_pure": False,
         },

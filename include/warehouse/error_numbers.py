@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
 class ErrorKind(StrEnum):
@@ -47,13 +48,20 @@ _KINDS: dict[ErrorKind, dict[int, str]] = {
         1159: "ER_NET_READ_INTERRUPTED",
         1160: "ER_NET_ERROR_ON_WRITE",
         1161: "ER_NET_WRITE_INTERRUPTED",
+        1129: "ER_HOST_IS_BLOCKED",
+        1317: "ER_QUERY_INTERRUPTED",
         1927: "ER_CONNECTION_KILLED (MariaDB)",
         2002: "CR_CONNECTION_ERROR",
         2003: "CR_CONN_HOST_ERROR",
         2006: "CR_SERVER_GONE_ERROR",
+        2007: "CR_VERSION_ERROR",  # what half a greeting looks like
+        2012: "CR_SERVER_HANDSHAKE_ERR",
         2013: "CR_SERVER_LOST",
         2014: "CR_COMMANDS_OUT_OF_SYNC",  # what a broken connection leaves behind
+        2026: "CR_SSL_CONNECTION_ERROR",
+        2027: "CR_MALFORMED_PACKET",
         2055: "CR_SERVER_LOST_EXTENDED",
+        1969: "ER_STATEMENT_TIMEOUT (MariaDB)",
         3024: "ER_QUERY_TIMEOUT",
         4031: "ER_CLIENT_INTERACTION_TIMEOUT",
     },
@@ -107,6 +115,8 @@ _KINDS: dict[ErrorKind, dict[int, str]] = {
     },
 }
 
+# errors of the storage engine carry the operating system's words
+_STORAGE_ENGINE, _NO_SPACE = frozenset({1026, 1030, 1180}), "No space left on device"
 _KIND_OF = {number: kind for kind, numbers in _KINDS.items() for number in numbers}
 _NAME_OF = {number: name for numbers in _KINDS.values() for number, name in numbers.items()}
 
@@ -124,10 +134,14 @@ def classify(error: BaseException) -> ErrorKind:
     A driver error without a number on a connection that SQLAlchemy found dead is one of connectivity.
     """
     number = error_number(error)
+    if number in _STORAGE_ENGINE and _NO_SPACE in str(error):
+        return ErrorKind.DISK_FULL
     if number in _KIND_OF:
         return _KIND_OF[number]
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return ErrorKind.CONNECTIVITY
+    if isinstance(error, PoolTimeoutError):  # our own pool: every connection is held by somebody who waits
+        return ErrorKind.CAPACITY
     if isinstance(error, (ConnectionError, TimeoutError)):
         return ErrorKind.CONNECTIVITY
     return ErrorKind.UNKNOWN

@@ -66,6 +66,14 @@ def read_position(connection: Connection, lock: bool = False) -> LedgerPosition 
     return LedgerPosition(row[0], offsets, None if row[2] is None else to_ms(row[2]))
 
 
+def newest_batch(connection: Connection) -> tuple[str, int] | None:
+    """Query id and batch id of the newest row, or ``None`` before the first."""
+    row = connection.exec_driver_sql(
+        "SELECT query_id, batch_id FROM batch_ledger ORDER BY sequence DESC LIMIT 1"
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def is_committed(connection: Connection, query_id: str, batch_id: int) -> bool:
     """Whether this very batch is in the ledger."""
     found = connection.exec_driver_sql(

@@ -23,6 +23,7 @@ from include.warehouse.errors import MigrationError
 from include.warehouse.schema import MIGRATIONS_TABLE, Snapshot, differences, read_snapshot
 
 _LOCK_SECONDS = 30
+_STATEMENT_SECONDS = 600  # changing a large table takes its time
 
 _CREATE = f"""CREATE TABLE IF NOT EXISTS {MIGRATIONS_TABLE} (
   version INT NOT NULL,
@@ -152,7 +153,7 @@ def _apply(connection: Connection, migration: Migration) -> str:
 
 @contextmanager
 def _engine(settings: Settings) -> Iterator[Engine]:
-    engine = create_warehouse_engine(settings)
+    engine = create_warehouse_engine(settings, _STATEMENT_SECONDS)
     with closing(_Disposer(engine)):
         yield engine
 

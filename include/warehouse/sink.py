@@ -78,9 +78,9 @@ class BatchSink:
         the trades of these symbols that are new, each once. Raises :class:`RecountError` when it does not, and
         :class:`sqlalchemy.exc.DBAPIError`.
         """
+        position = store.position() or _NO_POSITION  # first: it waits for a commit of ours that is still under way
         if store.is_committed(batch.identity.query_id, batch.identity.batch_id):
             return Receipt(Outcome.ALREADY_COMMITTED, batch.end_offsets)
-        position = store.position() or _NO_POSITION
         coverage = store.coverage(_bounds(batch.groups))
         admission = _admit(batch.groups, coverage, recount)
         now_ms = self._clock.time_ms()
@@ -163,10 +163,12 @@ def _write_coverage(store: WarehouseStore, coverage: Coverage, admission: Admiss
 
 
 def _advance(position: LedgerPosition, batch: Batch) -> Offsets:
-    """How far every partition is in the sums; another life of the topic starts from nothing."""
+    """How far every partition is in the sums; another life of the topic starts from nothing.
+
+    It goes back where a partition is read again from further back: too early changes nothing, too late would lose.
+    """
     known = position.offsets if position.topic_id == batch.identity.topic_id else {}
-    partitions = known.keys() | batch.end_offsets.keys()
-    return {p: max(known.get(p, 0), batch.end_offsets.get(p, 0)) for p in sorted(partitions)}
+    return dict(sorted({**known, **batch.end_offsets}.items()))
 
 
 def _newest_ends(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

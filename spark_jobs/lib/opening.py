@@ -42,10 +42,9 @@ def find_opening(settings: Settings, engine: Engine) -> Opening:
     checkpoint = _checkpoint(settings)
     with engine.connect() as connection:
         position = ledger.read_position(connection)
-        committed = (
-            isinstance(checkpoint, CheckpointState)
-            and checkpoint.newest_committed is not None
-            and ledger.is_committed(connection, checkpoint.query_id, checkpoint.newest_committed)
+        committed = isinstance(checkpoint, CheckpointState) and ledger.newest_batch(connection) == (
+            checkpoint.query_id,
+            checkpoint.newest_committed,
         )
     start = decide_starting_point(checkpoint, committed, position, facts.topic_id, facts.log_range)
     if start.lost:

@@ -43,7 +43,7 @@ def start_query(
         reader = reader.option("startingOffsets", json.dumps({settings.trades_topic: positions}))
     return (
         reader.load()
-        .select("partition", "offset", "value")
+        .select("partition", "offset", "value", "timestamp")
         .writeStream.queryName(QUERY_NAME)
         .foreachBatch(processor)
         .option("checkpointLocation", str(settings.checkpoint_dir))

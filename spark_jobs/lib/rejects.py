@@ -17,6 +17,7 @@ from spark_jobs.lib.errors import DeadLettersError
 
 _STAGE = "stream_processor"
 _FLUSH_SECONDS = 30.0
+_MOST_BYTES = 900_000  # a record may fill a message to the brim; with our headers it would not fit again
 _PLAIN_DECIMAL = re.compile(r"[0-9]{1,10}(\.[0-9]{1,8})?")
 _TYPES: dict[str, type] = {"e": str, "s": str, "t": int, "p": str, "q": str, "T": int}
 
@@ -85,6 +86,8 @@ class DeadLetterWriter:
     def _produce(self, record: Any, failures: list[str]) -> None:
         raw = bytes(record.value or b"")
         reason, detail = explain(raw, self._symbols)
+        if len(raw) > _MOST_BYTES:
+            raw, detail = raw[:_MOST_BYTES], f"{detail} (cut from {len(raw)} bytes; the whole is at the origin)"
         origin = f"{self._topic}-{record.partition}-{record.offset}"
         letter = DeadLetter(raw, reason, detail, _STAGE, origin, self._clock.time_ms())
         while True:

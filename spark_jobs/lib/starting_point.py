@@ -1,8 +1,9 @@
 """Where the query starts reading.
 
 The ledger in MySQL decides: it is written in the transaction of the sums, so it cannot differ from them. Spark's
-checkpoint is followed only while the ledger knows its newest batch; ``spark-group`` is a mirror and is never read. When
-in doubt we start too early: a trade that is counted already changes nothing.
+checkpoint is followed only if its newest batch is the ledger's newest: behind it Spark would plan other batches under
+ids that the ledger has already. ``spark-group`` is a mirror and is never read. When in doubt we start too early: a
+trade that is counted already changes nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ class StartReason(StrEnum):
     NEW_TOPIC = "new_topic"  # the topic was made anew: from its first record
     NO_CHECKPOINT = "no_checkpoint"  # from the ledger's position
     UNUSED_CHECKPOINT = "unused_checkpoint"  # it has finished no batch: the ledger's position is as good, and checked
-    UNKNOWN_CHECKPOINT = (
-        "unknown_checkpoint"  # the ledger does not know its newest batch (database restored or emptied)
-    )
+    # its newest batch is not the ledger's: killed between the two commits, database restored or emptied, disk lost
+    UNKNOWN_CHECKPOINT = "unknown_checkpoint"
     DAMAGED_CHECKPOINT = "damaged_checkpoint"
     LOG_CHANGED = "log_changed"  # the topic no longer reaches to the ledger's position, or not back to it
 
@@ -48,8 +48,8 @@ def decide_starting_point(
 ) -> StartingPoint:
     """Where to start.
 
-    ``checkpoint``: its state, what is wrong with it, or ``None``; ``committed``: whether the ledger holds its newest
-    batch; ``position``: the ledger's; ``log_range``: first and next offset of each partition of the topic.
+    ``checkpoint``: its state, what is wrong with it, or ``None``; ``committed``: whether its newest batch is
+    the ledger's; ``position``: the ledger's; ``log_range``: first and next offset of each partition of the topic.
     """
     beginning = {partition: low for partition, (low, _) in log_range.items()}
     if position is None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-RECORDS_VIEW = "records"  # partition, offset, value (binary) of one micro-batch
+RECORDS_VIEW = "records"  # partition, offset, value (binary), timestamp (of production) of one micro-batch
 
 # Prices and quantities are text on the wire. As text they can be told exact or not before they become decimals:
-# a cast alone would round a ninth decimal in silence, and would take "1e3" and " 1".
-_PLAIN_DECIMAL = "^[0-9]{1,10}([.][0-9]{1,8})?$"
+# a cast alone would round a ninth decimal in silence, would take "1e3" and " 1", and dies of "1e-1000000000".
+_PLAIN_DECIMAL = r"^[0-9]{1,10}([.][0-9]{1,8})?\\z"
 _FIELDS = "e STRING, s STRING, t BIGINT, p STRING, q STRING, T BIGINT"
-_LATEST_TIME_MS = 4_102_444_800_000  # the year 2100
+# A trade is not made after it was produced, but for clocks that differ. One time far ahead would move the watermark,
+# and the newest event time of the ledger, for good.
+_AHEAD_MS = 600_000
 _LARGEST_QUOTE = "100000000000000BD"  # price × quantity; keeps the sum of any batch within DECIMAL(38,16)
 
 # Spark's reader is more lenient than JSON is: it takes a number where text is declared, single quotes, and whatever
@@ -36,12 +38,17 @@ def trades_sql(symbols: Iterable[str]) -> str:
              IF(valid, price, NULL) AS price, IF(valid, quantity, NULL) AS quantity
       FROM (
         SELECT *, COALESCE(
-            e = 'trade' AND s IN ({names}) AND t >= 0 AND T > 0 AND T < {_LATEST_TIME_MS}
-            AND p RLIKE '{_PLAIN_DECIMAL}' AND q RLIKE '{_PLAIN_DECIMAL}' AND price > 0 AND quantity > 0
+            e = 'trade' AND s IN ({names}) AND t >= 0 AND T > 0
+            AND T <= UNIX_MILLIS(timestamp) + {_AHEAD_MS} AND price > 0 AND quantity > 0
             AND price * quantity <= {_LARGEST_QUOTE} AND {_WELL_FORMED}, FALSE) AS valid
         FROM (
-          SELECT partition, offset, value, text, json.*,
-                 TRY_CAST(json.p AS DECIMAL(18, 8)) AS price, TRY_CAST(json.q AS DECIMAL(18, 8)) AS quantity
+          SELECT partition, offset, value, timestamp, text, json.*,
+                 {_decimal("p")} AS price, {_decimal("q")} AS quantity
           FROM (
-            SELECT partition, offset, value, text, FROM_JSON(text, '{_FIELDS}', {_OPTIONS}) AS json
-            FROM (SELECT partition, offset, value, CAST(value AS STRING) AS text FROM {RECORDS_VIEW}))))"""  # noqa: S608
+            SELECT partition, offset, value, timestamp, text, FROM_JSON(text, '{_FIELDS}', {_OPTIONS}) AS json
+            FROM (SELECT partition, offset, value, timestamp, CAST(value AS STRING) AS text FROM {RECORDS_VIEW}))))"""  # noqa: S608
+
+
+def _decimal(field: str) -> str:
+    """The exact value of a text, or null."""
+    return f"TRY_CAST(IF(json.{field} RLIKE '{_PLAIN_DECIMAL}', json.{field}, NULL) AS DECIMAL(18, 8))"

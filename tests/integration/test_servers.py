@@ -28,7 +28,9 @@ def test_a_killed_broker_comes_back_with_its_records(kafka: KafkaServer, fresh_t
     kafka.kill()
     kafka.start()
     with closing(OffsetReader(kafka.bootstrap, timeout=10, topic=topic)) as reader:
-        assert reader.end_offsets() == {0: 34, 1: 33, 2: 33}
+        wait_for(
+            lambda: reader.end_offsets() == {0: 34, 1: 33, 2: 33}, 15, "every partition has its leader and records"
+        )
         wait_for(lambda: reader.lag() == {0: 34, 1: 33, 2: 33}, 15, "the group coordinator is back")
 
 
@@ -36,7 +38,7 @@ def test_topics_are_created_once_and_checked(kafka: KafkaServer, stack_settings:
     specs = expected_topics(stack_settings)
     ensure_topics(kafka.bootstrap, specs)
     assert ensure_topics(kafka.bootstrap, specs) == []
-    assert topic_problems(kafka.bootstrap, specs) == []
+    wait_for(lambda: topic_problems(kafka.bootstrap, specs) == [], 15, "no problems, once all metadata is there")
     wrong = (specs[0].__class__(specs[0].name, 7), specs[0].__class__("absent", 1))
     assert topic_problems(kafka.bootstrap, wrong) == [
         "topic crypto-trades has 3 partitions, expected 7",

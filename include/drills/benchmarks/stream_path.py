@@ -37,7 +37,7 @@ _BASELINE = textwrap.dedent("""
     spark.conf.set("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
     records = (spark.readStream.format("kafka").option("kafka.bootstrap.servers", settings.bootstrap_servers)
                .option("subscribe", settings.trades_topic).option("startingOffsets", "earliest")
-               .option("maxOffsetsPerTrigger", per_batch).load().select("partition", "offset", "value"))
+               .option("maxOffsetsPerTrigger", per_batch).load().select("partition", "offset", "value", "timestamp"))
     records.createOrReplaceTempView(RECORDS_VIEW)
     trades = spark.sql(f"SELECT *, TIMESTAMP_MILLIS(time_ms) AS time FROM ({trades_sql(settings.symbols)})")
     trades.withWatermark("time", "10 seconds").createOrReplaceTempView("trades")

@@ -142,13 +142,13 @@ def test_windows_become_final_behind_the_watermark_and_late_trades_still_count()
     assert final <= stream.store.final
 
 
-def test_positions_are_cumulative_within_one_life_of_the_topic() -> None:
+def test_positions_are_kept_for_partitions_not_in_the_batch_and_go_back_where_one_is_read_again() -> None:
     stream = Stream()
     for life, ends in (("life-1", {0: 5}), ("life-1", {1: 3}), ("life-1", {0: 2})):
         batch = Batch(BatchIdentity("q", len(stream.store.entries), "topic", life), {}, ends, [], 1, 1, None)
         stream.sink.apply(stream.store, batch, lambda coverage: [])
     position = stream.store.position()
     assert position is not None
-    assert position.offsets == {0: 5, 1: 3}
+    assert position.offsets == {0: 2, 1: 3}
     renewed = Batch(BatchIdentity("q", 9, "topic", "life-2"), {}, {0: 1}, [], 1, 1, None)
     assert stream.sink.apply(stream.store, renewed, lambda coverage: []).end_offsets == {0: 1}
