@@ -18,7 +18,7 @@ class HoldReason(StrEnum):
     """Why a process is to stay stopped."""
 
     RUN_ENDED_BY_PERSON = "run_ended_by_person"  # its supervision run or task was marked in Airflow
-    STOPPED_AT_HOST = "stopped_at_host"  # the process host was asked to stop it (make stop, a remedy, an operator)
+    STOPPED_AT_HOST = "stopped_at_host"  # the process host was asked to stop it, by a remedy or by hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import requests
 
 from include.services.controller import ServiceState
 from include.services.names import PROCESSOR, PRODUCER
+from include.services.supervision_store import SupervisionStore
 from tests.support.pipeline import Pipeline
 from tests.support.supervision import Supervised
 
@@ -51,7 +52,8 @@ def test_a_run_marked_failed_stops_the_process_until_it_is_wanted_back(producer:
     assert producer.pid is None
     if way_back == "off and on":
         producer.pause(True)
-        time.sleep(3)
+        store = SupervisionStore(PRODUCER, stack.settings.run_dir)
+        stack.wait_for(lambda: (hold := store.load().hold) and hold.dag_paused, 30, "supervision has seen the pause")
         producer.pause(False)
     else:
         producer.clear(held)

@@ -58,7 +58,9 @@ class StreamJob:
             self.start()
 
     def health(self) -> dict[str, Any]:
-        """``GET /health``."""
+        """``GET /health``; a job that has ended is reported with the end of its log."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            raise AssertionError(f"the job ended, exit code {code}:\n{self.log.read_text(errors='replace')[-4000:]}")
         answer = requests.get(f"http://127.0.0.1:{self.settings.processor_health_port}/health", timeout=2)
         health: dict[str, Any] = answer.json()
         return health
