@@ -1,4 +1,4 @@
-"""A quicker start (about a third less CPU): an archive of the classes that the job loads, made once and mapped by every later JVM.
+"""A quicker start (a third less CPU): an archive of the classes that the job loads, made once, mapped by later JVMs.
 
 Loading and verifying some 20,000 classes is most of the work of a start. The JVM writes the archive itself (JEP 350);
 it checks the class path against it, and goes on without it when they differ or the archive is of no use.
