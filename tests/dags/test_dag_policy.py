@@ -26,6 +26,29 @@ def dag_bag():
     return DagBag(dag_folder=str(DAGS), collect_dags=True)
 
 
+def params_problems(params: Any) -> list[str]:
+    """What a form made of these parameters would leave a person to guess."""
+    found = []
+    for name in params:
+        param = params.get_param(name)
+        if not (param.schema.get("type") or param.schema.get("enum")):
+            found.append(f"{name} has no schema")
+        if not param.description:
+            found.append(f"{name} has no description")
+    return found
+
+
+def test_the_rule_about_parameters_finds_what_is_missing() -> None:
+    from airflow.sdk import Param
+    from airflow.sdk.definitions.param import ParamsDict
+
+    good = Param(1, type="integer", description="How many")
+    assert params_problems(ParamsDict({"good": good, "bare": Param(1)})) == [
+        "bare has no schema",
+        "bare has no description",
+    ]
+
+
 def test_all_dags_load_and_are_the_ones_that_were_agreed(dag_bag) -> None:
     assert dag_bag.import_errors == {}
     assert set(dag_bag.dags) == DAG_IDS
@@ -49,10 +72,7 @@ def test_every_dag_says_whose_it_is_what_it_is_for_and_how_to_use_it(dag_bag, da
     assert len(dag.doc_md) > 500
     assert not dag.catchup
     assert dag.max_active_runs == 1
-    for name in dag.params:
-        schema = dag.params.get_param(name).schema
-        assert schema.get("type") or schema.get("enum"), f"{name} has no schema"
-        assert dag.params.get_param(name).description, f"{name} has no description"
+    assert params_problems(dag.params) == []
     for task in dag.tasks:
         assert task.owner == dag.default_args["owner"]
         assert task.task_id == "supervise" or task.execution_timeout, f"{task.task_id} may run for ever"
