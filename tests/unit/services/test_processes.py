@@ -25,6 +25,7 @@ from include.services.processes import (
     identify,
     is_alive,
     kill_group,
+    kill_remains,
     lock_holder,
     terminate,
     until_exit,
@@ -50,7 +51,9 @@ def test_a_pid_that_was_given_to_another_process_is_not_the_same_process(sleeper
     assert not is_alive(earlier)
     assert wait_exit(earlier, 0), "it has ended long ago"
     assert not terminate(earlier, 0.05)
+    assert not kill_remains(earlier)
     assert is_alive(real), "a signal for the earlier one must not hit this one"
+    assert kill_remains(real)
 
 
 def test_a_zombie_counts_as_ended(sleeper: subprocess.Popen[bytes]) -> None:
