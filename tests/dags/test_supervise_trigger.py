@@ -24,6 +24,7 @@ from include.services.process_supervisor import ProcessSupervisor
 from include.services.supervision import RestartBudget
 from include.services.supervision_report import Pace
 from include.services.supervision_store import SupervisionStore
+from playbook_airflow import airflow_api
 from playbook_airflow.airflow_api import AirflowApi, ApiDagSwitch, TaskInstanceAnswer
 from playbook_airflow.supervise import SuperviseOperator
 from playbook_airflow.supervise_trigger import RunEnd, SuperviseTrigger, run_end
@@ -100,12 +101,22 @@ async def test_a_token_that_ran_out_is_replaced(server: tuple[ApiServer, str], a
     assert await api.dag_switch("supervise_worker") is DagSwitch.ON
 
 
-async def test_a_server_that_hangs_is_given_half_a_second(server: tuple[ApiServer, str], api: AirflowApi) -> None:
+async def test_the_switch_is_wanted_within_half_a_second(server: tuple[ApiServer, str], api: AirflowApi) -> None:
+    """A dead process waits for it."""
     server[0].delay = 2
     begin = time.monotonic()
     assert await api.dag_switch("supervise_worker") is DagSwitch.UNKNOWN
+    assert time.monotonic() - begin < 1
+
+
+async def test_whether_a_person_ended_the_run_is_waited_for(
+    server: tuple[ApiServer, str], api: AirflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides between a stopped process and a running one."""
+    server[0].delay, server[0].task_instance = 0.7, (200, {"state": "failed", "try_number": 1})
+    assert (await api.task_instance("d", "r", "t")).known
+    monkeypatch.setattr(airflow_api, "ENDED_SECONDS", 0.2)
     assert await api.task_instance("d", "r", "t") == TaskInstanceAnswer(known=False)
-    assert time.monotonic() - begin < 1.5
 
 
 async def test_login_and_question_together_have_half_a_second(server: tuple[ApiServer, str], api: AirflowApi) -> None:
