@@ -53,7 +53,7 @@ def _supervisord(folder: Path) -> Iterator[Host]:
     host.close()
 
 
-@pytest.fixture(params=[_fake, _supervisord], ids=["fake", "supervisord"])
+@pytest.fixture(params=[_fake, pytest.param(_supervisord, marks=pytest.mark.integration)], ids=["fake", "supervisord"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     yield from request.param(tmp_path_factory.mktemp("host"))
 

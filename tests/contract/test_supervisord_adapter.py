@@ -15,6 +15,8 @@ from include.services.processes import identify, is_alive
 from tests.support.supervisord import Supervisord
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
     "holder": f"import sys, time; sys.path.insert(0, {str(ROOT)!r})\n"
