@@ -55,6 +55,15 @@ class ServiceStatus:
         return self.state is ServiceState.STOPPED and self.started_at is not None
 
 
+def stop_then_start(controller: ServiceController, name: str, timeout: float) -> ServiceOutcome:
+    """What ``restart`` means for every adapter."""
+    stopped = controller.stop(name, timeout)
+    started = controller.start(name, timeout)
+    if stopped is ServiceOutcome.ALREADY_STOPPED:
+        return started
+    return ServiceOutcome.RESTARTED_AFTER_KILL if stopped is ServiceOutcome.KILLED else ServiceOutcome.RESTARTED
+
+
 class ServiceController(Protocol):
     """Starts, stops and shows services by name.
 

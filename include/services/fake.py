@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
+from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus, stop_then_start
 from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
 from include.services.log_tail import tail_file
 from include.services.processes import await_group_end, force_exit, identify, kill_group, wait_exit
@@ -93,11 +93,7 @@ class FakeServiceController:
 
     def restart(self, name: str, timeout: float) -> ServiceOutcome:
         """See ``ServiceController``."""
-        stopped = self.stop(name, timeout)
-        started = self.start(name, timeout)
-        if stopped is ServiceOutcome.ALREADY_STOPPED:
-            return started
-        return ServiceOutcome.RESTARTED_AFTER_KILL if stopped is ServiceOutcome.KILLED else ServiceOutcome.RESTARTED
+        return stop_then_start(self, name, timeout)
 
     def tail(self, name: str, lines: int) -> tuple[str, ...]:
         """See ``ServiceController``."""

@@ -20,7 +20,7 @@ from typing import Any
 from supervisor.states import ProcessStates
 from supervisor.xmlrpc import Faults
 
-from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
+from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus, stop_then_start
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError, UnknownServiceError
 from include.services.log_tail import tail_file
 from include.services.processes import (
@@ -161,11 +161,7 @@ class SupervisordController:
 
     def restart(self, name: str, timeout: float) -> ServiceOutcome:
         """See ``ServiceController``."""
-        stopped = self.stop(name, timeout)
-        started = self.start(name, timeout)
-        if stopped is ServiceOutcome.ALREADY_STOPPED:
-            return started
-        return ServiceOutcome.RESTARTED_AFTER_KILL if stopped is ServiceOutcome.KILLED else ServiceOutcome.RESTARTED
+        return stop_then_start(self, name, timeout)
 
     def tail(self, name: str, lines: int) -> tuple[str, ...]:
         """See ``ServiceController``."""

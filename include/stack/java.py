@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.runtime.files import write_whole
 from include.stack.errors import JavaNotFoundError
 from include.stack.truststore import bundled_trust_store
 
@@ -89,8 +90,5 @@ def _shim(java: Path, home: Path) -> Path:
     text = _SHIM.format(java=java)
     if not shim.is_file() or shim.read_text() != text:
         shim.parent.mkdir(parents=True, exist_ok=True)
-        fresh = shim.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text)
-        fresh.chmod(0o755)
-        fresh.replace(shim)
+        write_whole(shim, text, 0o755)
     return home

@@ -45,18 +45,9 @@ def kafka_answers(settings: Settings) -> bool:
 
 def mysql_answers(settings: Settings) -> bool:
     """The pipeline's own account runs a query."""
-    import mysql.connector
+    from include.warehouse.engine import driver_connection
 
-    with closing(
-        mysql.connector.connect(
-            host=settings.mysql_host,
-            port=settings.mysql_port,
-            user=settings.mysql_user,
-            password=settings.mysql_password.get_secret_value(),
-            database=settings.mysql_database,
-            connection_timeout=2,
-        )
-    ) as connection:
+    with closing(driver_connection(settings, connection_timeout=2)) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT 1")
         return cursor.fetchone() is not None

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from include.runtime.files import write_whole
 from include.settings import ENV_FILE_VARIABLE, PREFIX, PROJECT_ROOT, Feed, Settings, load_settings
 from include.stack.errors import FeedMismatchError, StackError
 
@@ -22,7 +23,7 @@ def remember(settings: Settings) -> None:
     """Write down the settings of the stack that is about to start."""
     path = _running_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _replace(path, json.dumps(_dump(settings), indent=1))
+    write_whole(path, json.dumps(_dump(settings), indent=1))
 
 
 def remembered(settings: Settings) -> Settings:
@@ -80,18 +81,11 @@ def claim_feed(settings: Settings) -> None:
     """Bind the run-time folder to the feed; to be done when its processes are about to start."""
     path = _feed_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, json.dumps(_feed_identity(settings)))
+    write_whole(path, json.dumps(_feed_identity(settings)))
 
 
 def _feed_path(settings: Settings) -> Path:
     return settings.data_dir / "feed.json"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(path)
 
 
 def _feed_identity(settings: Settings) -> dict[str, str]:

@@ -7,11 +7,11 @@ settings (``mysql_password``) from the same files.
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from include.runtime.files import write_whole
 from include.settings import PREFIX, Settings
 from include.stack.errors import StackError
 
@@ -65,11 +65,7 @@ def ensure_secrets(settings: Settings) -> None:
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    fresh.replace(path)
+    write_whole(path, text, 0o600)
 
 
 def _given(settings: Settings, name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import mysql.connector
 from sqlalchemy import URL, Engine, create_engine
 
 from include.settings import Settings
@@ -13,6 +15,18 @@ _SESSION = (
     "SET SESSION time_zone = '+00:00', lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock},"
     " sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 )
+
+
+def driver_connection(settings: Settings, **options: Any) -> Any:
+    """One connection of the plain driver, for a look or a baseline; ``options`` are the driver's own."""
+    return mysql.connector.connect(
+        host=settings.mysql_host,
+        port=settings.mysql_port,
+        user=settings.mysql_user,
+        password=settings.mysql_password.get_secret_value(),
+        database=settings.mysql_database,
+        **options,
+    )
 
 
 def create_warehouse_engine(settings: Settings, statement_seconds: float | None = None) -> Engine:

@@ -5,23 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC
 
-import mysql.connector
-
 from include.settings import Settings
+from include.warehouse.engine import driver_connection
 from tests.support.reference import ReferenceAverage
 
 
 def read_averages(settings: Settings) -> dict[tuple[str, int, int], ReferenceAverage]:
     """All rows, read with the bare driver: the product's own reader must not hide what the table holds."""
-    with closing(
-        mysql.connector.connect(
-            host=settings.mysql_host,
-            port=settings.mysql_port,
-            user=settings.mysql_user,
-            password=settings.mysql_password.get_secret_value(),
-            database=settings.mysql_database,
-        )
-    ) as connection:
+    with closing(driver_connection(settings)) as connection:
         cursor = connection.cursor()
         cursor.execute(
             "SELECT symbol, window_minutes, window_start, sma, vwap, trade_count, volume, first_trade_id,"

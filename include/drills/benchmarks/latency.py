@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import requests
 
 from include.drills.benchmarks.report import Section
-from include.drills.benchmarks.workbench import bare_connection, workbench
+from include.drills.benchmarks.workbench import workbench
 from include.services.names import EXCHANGE, PROCESSOR, PRODUCER
 from include.settings import Settings
 from include.stack import readiness
+from include.warehouse.engine import driver_connection
 
 RATES = (50, 5_000)
 WARM_UP_SECONDS, MEASURE_SECONDS = 30.0, 60.0
@@ -54,7 +55,7 @@ def run() -> Section:
 
 
 def _measure(settings: Settings) -> list[float]:
-    with closing(bare_connection(settings, autocommit=True)) as connection:
+    with closing(driver_connection(settings, autocommit=True)) as connection:
         cursor = connection.cursor()
 
         def newest() -> dict[str, int]:

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from include.drills.benchmarks.report import Section, ratio_rows
-from include.drills.benchmarks.workbench import bare_connection, workbench
+from include.drills.benchmarks.workbench import workbench
 from include.settings import Settings
-from include.warehouse.engine import create_warehouse_engine
+from include.warehouse.engine import create_warehouse_engine, driver_connection
 from include.warehouse.minutes import TradeSums
 from include.warehouse.mysql_store import AVERAGES, MySQLStore, average_row
 from include.warehouse.transaction import TransactionRunner
@@ -94,7 +94,7 @@ def _bare(settings: Settings, rows: list[tuple[object, ...]]) -> None:
     one = f"({', '.join(['%s'] * len(AVERAGES.columns))})"
     values = ", ".join([one] * PER_STATEMENT)
     statement = f"INSERT INTO moving_averages ({_COLUMNS}) VALUES {values} ON DUPLICATE KEY UPDATE {_UPDATES}"  # noqa: S608
-    with closing(bare_connection(settings)) as connection:
+    with closing(driver_connection(settings)) as connection:
         cursor = connection.cursor()
         for transaction in _chunks(rows, PER_TRANSACTION):
             for chunk in _chunks(transaction, PER_STATEMENT):
@@ -106,14 +106,14 @@ def _load(settings: Settings, rows: list[tuple[object, ...]]) -> None:
     file = settings.home / "averages.tsv"
     if not file.is_file():
         file.write_text("".join("\t".join(str(int(v) if isinstance(v, bool) else v) for v in r) + "\n" for r in rows))
-    with closing(bare_connection(settings, allow_local_infile=True)) as connection:
+    with closing(driver_connection(settings, allow_local_infile=True)) as connection:
         cursor = connection.cursor()
         cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' REPLACE INTO TABLE moving_averages ({_COLUMNS})")
         connection.commit()
 
 
 def _check(settings: Settings) -> None:
-    with closing(bare_connection(settings)) as connection:
+    with closing(driver_connection(settings)) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT COUNT(*), SUM(trade_count) FROM moving_averages")
         if (found := cursor.fetchone()) != (ROWS, ROWS * 37):
@@ -121,7 +121,7 @@ def _check(settings: Settings) -> None:
 
 
 def _execute(settings: Settings, statement: str) -> None:
-    with closing(bare_connection(settings)) as connection:
+    with closing(driver_connection(settings)) as connection:
         connection.cursor().execute(statement)
 
 

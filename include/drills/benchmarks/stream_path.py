@@ -14,12 +14,13 @@ from confluent_kafka import Producer
 from include.broker.topics import TRADES
 from include.drills.benchmarks.producer_path import SYMBOLS, payloads
 from include.drills.benchmarks.report import Section
-from include.drills.benchmarks.workbench import Workbench, bare_connection, workbench
+from include.drills.benchmarks.workbench import Workbench, workbench
 from include.services.names import PROCESSOR
 from include.settings import PROJECT_ROOT, Settings
 from include.stack import readiness
 from include.stack.java import find_java
 from include.stack.running import environment
+from include.warehouse.engine import driver_connection
 
 RECORDS, PER_BATCH = 2_000_000, 250_000
 
@@ -110,7 +111,7 @@ def _ours(bench: Workbench) -> float:
 
 
 def _ledger(settings: Settings) -> list[tuple[datetime, int]]:
-    with closing(bare_connection(settings)) as connection:
+    with closing(driver_connection(settings)) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT committed_at, input_rows FROM batch_ledger ORDER BY sequence")
         return [(moment, int(rows)) for moment, rows in cursor.fetchall()]

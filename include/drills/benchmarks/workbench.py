@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import mysql.connector
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -45,18 +44,6 @@ class Workbench:
         admin = AdminClient({"bootstrap.servers": self.settings.bootstrap_servers})
         admin.create_topics([NewTopic(name, partitions)])[name].result(10)
         return name
-
-
-def bare_connection(settings: Settings, **options: Any) -> Any:
-    """A connection of the plain driver, as the baselines use it."""
-    return mysql.connector.connect(
-        host=settings.mysql_host,
-        port=settings.mysql_port,
-        user=settings.mysql_user,
-        password=settings.mysql_password.get_secret_value(),
-        database=settings.mysql_database,
-        **options,
-    )
 
 
 @contextmanager

@@ -23,15 +23,7 @@ class TimeUnit(IntEnum):
 def trade_payloads(symbol: str, trades: TradeColumns, event_us: int, unit: TimeUnit) -> list[bytes]:
     """``<symbol>@trade`` events in id order."""
     head = f'{{"e":"trade","E":{event_us // unit},"s":"{symbol}","t":'
-    rows = zip(
-        range(trades.first_id, trades.stop_id),
-        trades.price.tolist(),
-        trades.qty.tolist(),
-        (trades.time_us // unit).tolist(),
-        trades.buyer_maker.tolist(),
-        trades.best_match.tolist(),
-        strict=True,
-    )
+    rows = trades.rows(unit)
     return [
         (
             f'{head}{trade_id},"p":"{p // UNITS}.{p % UNITS:08d}","q":"{q // UNITS}.{q % UNITS:08d}",'

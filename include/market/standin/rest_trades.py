@@ -71,15 +71,7 @@ class TradeAnswers:
 
 def trade_fields(trades: TradeColumns, unit: TimeUnit) -> list[dict[str, Any]]:
     """Trades as REST gives them."""
-    rows = zip(
-        range(trades.first_id, trades.stop_id),
-        trades.price.tolist(),
-        trades.qty.tolist(),
-        (trades.time_us // unit).tolist(),
-        trades.buyer_maker.tolist(),
-        trades.best_match.tolist(),
-        strict=True,
-    )
+    rows = trades.rows(unit)
     return [
         {
             "id": trade_id,

@@ -73,6 +73,18 @@ class TradeColumns:
             self.aggregate[cut],
         )
 
+    def rows(self, microseconds: int) -> Iterator[tuple[int, int, int, int, bool, bool]]:
+        """A tuple a trade: id, price, quantity, time (in so many ``microseconds``), buyer is maker, best match."""
+        return zip(
+            range(self.first_id, self.stop_id),
+            self.price.tolist(),
+            self.qty.tolist(),
+            (self.time_us // microseconds).tolist(),
+            self.buyer_maker.tolist(),
+            self.best_match.tolist(),
+            strict=True,
+        )
+
     @staticmethod
     def concatenate(parts: list[TradeColumns], first_id: int) -> TradeColumns:
         """Join parts with consecutive ids; no part gives no trades."""
