@@ -149,7 +149,7 @@ async def test_a_broker_that_refuses_for_good_costs_nothing(
     topic = fresh_topic()
     async with market(500) as exchange, running(producer_settings(stack_settings, exchange), topic) as producer:
         await until(lambda: health(producer)["status"] == "live", 10, "live")
-        await off_loop(lambda: set_largest_message(kafka.bootstrap, topic, 700))
+        await off_loop(lambda: set_largest_message(kafka.bootstrap, topic, 100))
         await until(lambda: producer.replacements >= 1, 15, f"replaced: {health(producer)}")
         assert "too large" in (producer.last_error.text or "").lower()
         await off_loop(lambda: set_largest_message(kafka.bootstrap, topic, None))
