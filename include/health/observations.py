@@ -199,7 +199,7 @@ class ProcessorFacts(_Facts, frozen=True, tag="processor"):
 
 
 class RowsFacts(_Facts, frozen=True, tag="rows"):
-    """``MYSQL_LEDGER``: ids counted by symbol; ages of the newest batch and the newest row (``None``: there is none)."""
+    """``MYSQL_LEDGER``: ids counted by symbol; ages of the newest batch and newest row (``None``: none)."""
 
     counted: dict[str, int]
     batches: int  # a number that grows with each batch
