@@ -156,6 +156,9 @@ class Settings(BaseSettings):
     airflow_parallelism: Count = Field(8, description="Most task processes at a time.")
     airflow_admin_user: str = Field("admin", pattern="^[A-Za-z0-9_]{1,32}$", description="Login of the Airflow UI.")
 
+    # --- Health and incidents ----------------------------------------------------------------------------------
+    health_window_seconds: Seconds = Field(600.0, description="How long one run of a health Dag watches.")
+
     # --- Services ----------------------------------------------------------------------------------------------
     service_adapter: str = Field("supervisord", pattern="^supervisord$", description="Who owns the processes.")
     restart_budget: Count = Field(5, description="Starts of a supervised process within the budget window.")

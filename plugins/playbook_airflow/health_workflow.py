@@ -1,0 +1,55 @@
+"""The tasks of a health Dag, the same for every scenario: watch → healthy, or incident → hand over, or undecided."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import task
+
+from playbook_airflow.health_sensor import HealthSensor
+
+BRANCHES = {"healthy": "healthy", "incident": "open_or_join_incident", "undecided": "undecided"}
+_STEP = {"execution_timeout": timedelta(seconds=60)}
+
+
+def health_workflow(scenario: str) -> None:
+    """Wire the tasks of one scenario into the Dag that is being defined."""
+
+    @task(task_id="healthy", **_STEP)
+    def healthy(event: dict[str, Any]) -> dict[str, Any]:
+        """The window ended well: the figures."""
+        from playbook_airflow.health_steps import healthy_figures
+
+        return healthy_figures(event)
+
+    @task(task_id="undecided", **_STEP)
+    def undecided(event: dict[str, Any]) -> str:
+        """The observer cannot see: nothing is done to the target."""
+        from playbook_airflow.health_steps import why_undecided
+
+        return why_undecided(event)
+
+    @task(task_id="open_or_join_incident", **_STEP)
+    def open_or_join_incident(event: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
+        """Confirmed: the incident is on record, with what this run has seen."""
+        from include.incidents.factory import store_from_settings
+        from include.settings import get_settings
+        from playbook_airflow.health_steps import open_or_join
+
+        return open_or_join(event, str(run_id), store_from_settings(get_settings()))
+
+    @task(task_id="hand_over_to_remediation", **_STEP)
+    def hand_over_to_remediation(event: dict[str, Any], incident: dict[str, Any], run_id: str | None = None) -> str:
+        """Who takes it from here."""
+        from include.incidents.factory import store_from_settings
+        from include.settings import get_settings
+        from playbook_airflow.health_steps import hand_over
+
+        return hand_over(event, incident["incident_id"], str(run_id), store_from_settings(get_settings()))
+
+    watch = HealthSensor(task_id="watch", scenario=scenario, branches=BRANCHES, **_STEP)
+    event: Any = watch.output
+    healthy(event)
+    undecided(event)
+    hand_over_to_remediation(event, open_or_join_incident(event))
