@@ -88,6 +88,10 @@ def fresh_database(mysql: MySQLServer, stack_settings: Settings) -> Settings:
 
 @pytest.fixture(scope="session")
 def pipeline() -> Iterator[Pipeline]:
-    """The whole stack as ``make up`` brings it up, Airflow included, with rows arriving; taken down at the end."""
-    with isolated_settings() as settings, Pipeline.running(settings) as running:
+    """The whole stack as ``make up`` brings it up, Airflow included, with rows arriving; taken down at the end.
+
+    Micro-batches are small, so that slow ones fall behind; health runs are short, so that tests see them end.
+    """
+    special = {"max_offsets_per_trigger": 2000, "health_window_seconds": 120}
+    with isolated_settings(**special) as settings, Pipeline.running(settings) as running:
         yield running

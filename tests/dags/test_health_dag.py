@@ -1,0 +1,209 @@
+"""The Airflow side of detection without an Airflow database: the trigger, the sensor and the steps behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from include.health.verdicts import State, Verdict
+from include.incidents.memory_store import MemoryIncidentStore
+from include.incidents.model import EntryKind, Incident, NewIncident
+from include.incidents.watch import Situation
+from include.playbook.names import Cause, Component, ScenarioId, Severity
+from include.runtime.clock import ManualClock
+from playbook_airflow import health_trigger
+from playbook_airflow.health_sensor import HealthSensor
+from playbook_airflow.health_steps import hand_over, healthy_figures, open_or_join
+from playbook_airflow.health_trigger import DECIDE_SECONDS, HealthTrigger, WatchOutcome, ended, event_of
+from playbook_airflow.health_workflow import BRANCHES
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def verdict(state: State, **changes: Any) -> Verdict:
+    facts: dict[str, Any] = {
+        "scenario": ScenarioId.KAFKA_DOWN,
+        "target": Component.KAFKA,
+        "state": state,
+        "cause": Cause.PROCESS_GONE if state is State.UNHEALTHY else Cause.NONE,
+        "reason": "Nobody listens.",
+        "since": NOW.timestamp(),
+        "figures": {"brokers": 1},
+    }
+    return Verdict(**{**facts, **changes})
+
+
+def new_incident() -> NewIncident:
+    return NewIncident(
+        scenario=ScenarioId.KAFKA_DOWN,
+        target=Component.KAFKA,
+        cause=Cause.PROCESS_GONE,
+        severity=Severity.SEV_1,
+        summary="Nobody listens.",
+        onset_at=NOW,
+        reported_by="watch",
+        reason="direct evidence",
+    )
+
+
+def situation(state: State, incident: Incident | None = None, needs_hand_over: bool = False) -> Situation:
+    return Situation(at=NOW, verdict=verdict(state), incident=incident, needs_hand_over=needs_hand_over)
+
+
+@pytest.fixture
+def store() -> MemoryIncidentStore:
+    return MemoryIncidentStore()
+
+
+class ScriptedWatch:
+    """Hands out situations, a second apart."""
+
+    def __init__(self, clock: ManualClock, *situations: Situation | Exception) -> None:
+        self.clock, self.situations, self.closed = clock, situations, False
+
+    async def follow(self, scenario: ScenarioId) -> AsyncIterator[Situation]:
+        try:
+            for item in self.situations:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+                self.clock.advance(1)
+        finally:
+            self.closed = True
+
+
+async def the_event(monkeypatch: pytest.MonkeyPatch, window: float, *situations: Situation | Exception) -> Any:
+    clock = ManualClock()
+    watch = ScriptedWatch(clock, *situations)
+    trigger = HealthTrigger(scenario="kafka_down", until=clock.time_ms() / 1000 + window)
+    monkeypatch.setattr(trigger, "_parts", lambda: (watch, clock))
+    monkeypatch.setattr(health_trigger, "_FAULT_PAUSE_SECONDS", 0)
+    events = [event.payload async for event in trigger.run()]
+    assert watch.closed
+    assert len(events) == 1
+    return events[0]
+
+
+HEALTHY, SUSPECT, UNHEALTHY, RECOVERING, UNKNOWN, FLAPPING = State
+
+
+@pytest.mark.parametrize(
+    ("state", "has_incident", "needs_hand_over", "overtime", "outcome"),
+    [
+        (HEALTHY, False, False, -1, None),
+        (HEALTHY, False, False, 0, WatchOutcome.HEALTHY),
+        (UNHEALTHY, True, True, -500, WatchOutcome.INCIDENT),  # at once
+        (UNHEALTHY, True, False, -1, None),  # handed over before: goes on watching
+        (UNHEALTHY, True, False, 0, WatchOutcome.INCIDENT),
+        (FLAPPING, True, False, 0, WatchOutcome.INCIDENT),
+        (HEALTHY, True, False, 0, None),  # about to resolve
+        (HEALTHY, True, False, DECIDE_SECONDS, WatchOutcome.INCIDENT),
+        (SUSPECT, False, False, 0, None),  # may be confirmed in a moment
+        (SUSPECT, False, False, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
+        (SUSPECT, True, False, DECIDE_SECONDS, WatchOutcome.INCIDENT),  # a record
+        (UNKNOWN, False, False, -1, None),
+        (UNKNOWN, False, False, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
+    ],
+)
+def test_how_a_window_ends(
+    store: MemoryIncidentStore,
+    state: State,
+    has_incident: bool,
+    needs_hand_over: bool,
+    overtime: float,
+    outcome: WatchOutcome | None,
+) -> None:
+    incident = store.open(new_incident())[0] if has_incident else None
+    assert ended(situation(state, incident, needs_hand_over), overtime) is outcome
+
+
+async def test_a_healthy_window_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = await the_event(monkeypatch, 3, *[situation(State.HEALTHY)] * 10)
+    assert event["outcome"] == "healthy"
+    assert healthy_figures(event) == {"state": "healthy", "reason": "Nobody listens.", "brokers": 1}
+
+
+async def test_an_incident_ends_the_window_at_once(monkeypatch: pytest.MonkeyPatch, store: MemoryIncidentStore) -> None:
+    incident = store.open(new_incident())[0]
+    bad = situation(State.UNHEALTHY, incident, needs_hand_over=True)
+    event = await the_event(monkeypatch, 600, situation(State.HEALTHY), bad, RuntimeError("asked too often"))
+    assert (event["outcome"], event["incident_id"], event["needs_hand_over"]) == ("incident", incident.id, True)
+
+
+async def test_a_watch_that_breaks_is_said_and_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = await the_event(monkeypatch, 600, RuntimeError("no such file"))
+    assert event == {"outcome": "undecided", "message": "RuntimeError: no such file"}
+
+
+def test_the_trigger_survives_a_move_to_another_triggerer() -> None:
+    path, arguments = HealthTrigger(scenario="kafka_lag", until=12.5).serialize()
+    assert path == f"{HealthTrigger.__module__}.HealthTrigger"
+    assert HealthTrigger(**arguments).serialize() == (path, arguments)
+
+
+def test_the_sensor_holds_no_worker_slot_and_takes_the_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = HealthSensor(task_id="watch", scenario="kafka_down", branches=BRANCHES, window_seconds=5)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    assert deferred.value.trigger.scenario == "kafka_down"
+    assert deferred.value.timeout.total_seconds() > 5 + DECIDE_SECONDS
+    taken: list[str] = []
+    monkeypatch.setattr(sensor, "do_branch", lambda context, branch: taken.append(branch))
+    for outcome in WatchOutcome:
+        sensor.decide({}, {"outcome": outcome.value, "message": ""})
+    assert taken == ["healthy", "open_or_join_incident", "undecided"]
+
+
+def an_event(store: MemoryIncidentStore, needs_hand_over: bool = True) -> dict[str, Any]:
+    incident = store.open(new_incident())[0]
+    return event_of(WatchOutcome.INCIDENT, situation(State.UNHEALTHY, incident, needs_hand_over))
+
+
+def test_the_finding_is_in_the_timeline_once_however_often_the_task_is_tried(store: MemoryIncidentStore) -> None:
+    event = an_event(store)
+    results = [open_or_join(event, "run 1", store) for _ in range(3)]
+    assert results[0] == results[2]
+    assert results[0]["role"] == "root"
+    observed = [e for e in store.timeline(event["incident_id"]) if e.kind is EntryKind.OBSERVED]
+    assert [e.data["health_run"] for e in observed] == ["run 1"]
+
+
+def test_an_incident_that_the_store_lost_is_opened_anew(store: MemoryIncidentStore) -> None:
+    event = an_event(store)
+    empty = MemoryIncidentStore()
+    result = open_or_join(event, "run 1", empty)
+    (incident,) = empty.open_incidents()
+    assert (result["incident_id"], incident.severity, incident.cause) == (
+        incident.id,
+        Severity.SEV_1,
+        Cause.PROCESS_GONE,
+    )
+
+
+def test_a_hand_over_is_recorded_once(store: MemoryIncidentStore) -> None:
+    event = an_event(store)
+    first, second = (hand_over(event, event["incident_id"], run, store) for run in ("run 1", "run 2"))
+    assert "docs/runbooks/kafka_down.md" in first
+    assert second.endswith("(recorded before)")
+    assert [h.health_run for h in store.hand_overs(event["incident_id"])] == ["run 1"]
+
+
+def test_without_need_nothing_is_handed_over(store: MemoryIncidentStore) -> None:
+    event = an_event(store, needs_hand_over=False)
+    assert "needs no hand-over" in hand_over(event, event["incident_id"], "run 1", store)
+    assert store.hand_overs(event["incident_id"]) == ()
+
+
+def test_a_symptom_joins_the_incident_of_its_root(store: MemoryIncidentStore) -> None:
+    incident = store.open(new_incident())[0]
+    seen = SimpleNamespace(
+        verdict=verdict(State.UNHEALTHY, scenario=ScenarioId.PRODUCER_SILENT, target=Component.PRODUCER),
+        incident=incident,
+        needs_hand_over=False,
+    )
+    assert open_or_join(event_of(WatchOutcome.INCIDENT, seen), "run 1", store)["role"] == "symptom"

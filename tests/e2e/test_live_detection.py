@@ -1,0 +1,118 @@
+"""Every fault on the real stack: the right scenario, cause and root, one incident, and how long it took.
+
+The health Dags run in the real Airflow; the incident is read from the store that they write.
+"""
+# ruff: noqa: T201 - the measured delays are shown to people
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from include.incidents.factory import store_from_settings
+from include.incidents.model import EntryKind, Incident, IncidentState
+from include.incidents.store import IncidentStore
+from include.playbook.names import Cause, Component, ScenarioId, Severity
+from tests.support import live_faults
+from tests.support.live_faults import Fault
+from tests.support.pipeline import Pipeline
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+RESOLVE_SECONDS = 180.0
+HEALTH_DAGS = tuple(f"health_{scenario}" for scenario in ScenarioId)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and the one incident that it must make within ``limit`` seconds. ``keep``: seconds that the fault lasts
+    beyond the incident, in which a second one would show itself."""
+
+    fault: Fault
+    scenario: ScenarioId
+    target: Component
+    causes: tuple[Cause, ...]
+    severity: Severity
+    limit: float
+    keep: float = 15.0
+
+    def __str__(self) -> str:
+        return self.fault.__name__
+
+
+K, S, M, P, L = ScenarioId
+SEV_1, SEV_2, SEV_3, SEV_4 = Severity
+CASES = [
+    Case(live_faults.kafka_killed, K, Component.KAFKA, (Cause.PROCESS_GONE,), SEV_1, 5),
+    Case(live_faults.kafka_hung, K, Component.KAFKA, (Cause.PROCESS_HUNG,), SEV_1, 8),
+    Case(live_faults.processor_killed, S, Component.PROCESSOR, (Cause.PROCESS_RESTARTED,), SEV_4, 2),
+    Case(live_faults.batch_hung, S, Component.PROCESSOR, (Cause.BATCH_HUNG,), SEV_1, 30),
+    Case(live_faults.mysql_killed, M, Component.MYSQL, (Cause.PROCESS_GONE,), SEV_2, 5),
+    Case(live_faults.credentials_revoked, M, Component.MYSQL, (Cause.CREDENTIALS,), SEV_2, 5),
+    Case(live_faults.column_dropped, M, Component.MYSQL, (Cause.SCHEMA_MISMATCH,), SEV_2, 15),
+    Case(live_faults.disk_full, M, Component.MYSQL, (Cause.DISK_FULL,), SEV_2, 5),
+    Case(live_faults.feed_silent, P, Component.PRODUCER, (Cause.FEED_SILENT,), SEV_2, 10),
+    Case(live_faults.limited_then_banned, P, Component.PRODUCER, (Cause.BANNED, Cause.RATE_LIMITED), SEV_3, 20),
+    Case(live_faults.producer_killed_unsupervised, P, Component.PRODUCER, (Cause.PROCESS_GONE,), SEV_2, 2),
+    Case(live_faults.slow_writes, L, Component.LAG, (Cause.SLOW_MYSQL_WRITES,), SEV_2, 120, keep=5),
+]
+
+
+@pytest.fixture(scope="module")
+def store(pipeline: Pipeline) -> Iterator[IncidentStore]:
+    opened = store_from_settings(pipeline.settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def calm(pipeline: Pipeline, store: IncidentStore) -> None:
+    """All five Dags watch, and whatever came before is over."""
+    for dag_id in HEALTH_DAGS:
+        pipeline.wait_for(lambda d=dag_id: watching(pipeline, d), 60, f"{dag_id} watches")
+    pipeline.wait_for(lambda: not store.open_incidents(), RESOLVE_SECONDS, "no incident is open")
+
+
+def watching(pipeline: Pipeline, dag_id: str) -> bool:
+    """Its newest run has handed over to the trigger."""
+    runs = pipeline.airflow.get(f"/dags/{dag_id}/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
+    task = pipeline.airflow.get(f"/dags/{dag_id}/dagRuns/{runs[0]['dag_run_id']}/taskInstances/watch")
+    return bool(task["state"] == "deferred")
+
+
+def opened_since(store: IncidentStore, moment: float) -> list[Incident]:
+    """Incidents that were opened (or reopened) after ``moment``, oldest first."""
+    recent = [i for i in store.recent(50) if _latest_opening(store, i) >= moment - 0.05]
+    return sorted(recent, key=lambda i: i.opened_at)
+
+
+def _latest_opening(store: IncidentStore, incident: Incident) -> float:
+    kinds = (EntryKind.OPENED, EntryKind.REOPENED)
+    return max(e.recorded_at.timestamp() for e in store.timeline(incident.id) if e.kind in kinds)
+
+
+@pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store: IncidentStore, case: Case) -> None:
+    with case.fault(pipeline) as begin:
+        first = pipeline.wait_for(lambda: opened_since(store, begin), case.limit + 20, f"an incident of {case}")[0]
+        delay = _latest_opening(store, first) - begin
+        print(f"\n{case}: {first.id} {first.severity.label} {first.scenario} {first.cause} after {delay:.2f} s")
+        time.sleep(case.keep)  # the fault goes on: what would open a second incident has its chance
+    resolved = pipeline.wait_for(lambda: _closed(store, first), RESOLVE_SECONDS, f"{first.id} resolves")
+    story = "\n".join(f"{e.recorded_at:%H:%M:%S.%f} {e.kind} {e.text}" for e in store.timeline(first.id))
+    assert (first.scenario, first.target) == (case.scenario, case.target), story
+    assert resolved.cause in case.causes, story
+    assert first.severity <= case.severity, story
+    assert delay <= case.limit, story
+    others = [i for i in opened_since(store, begin) if i.id != first.id]
+    assert others == [], f"{others}\n{story}"
+    assert store.verify(first.id) == ()
+
+
+def _closed(store: IncidentStore, incident: Incident) -> Incident | None:
+    now = store.incident(incident.id)
+    return now if now.state in (IncidentState.RESOLVED, IncidentState.CLOSED) else None

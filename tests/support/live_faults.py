@@ -1,0 +1,201 @@
+"""Faults of a whole running stack, each switched on for the length of a ``with`` block and undone at its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
+
+import mysql.connector
+import psutil
+import requests
+
+from include.services.names import KAFKA, MYSQL, PROCESSOR, PRODUCER
+from include.stack import mariadb
+from include.stack.secrets import read_secret
+from tests.support.pipeline import Pipeline
+from tests.support.supervision import Supervised
+
+Fault = Callable[[Pipeline], AbstractContextManager[float]]  # yields the moment of the injection (seconds, wall clock)
+
+_START_SECONDS = 60.0
+
+
+def _pid(stack: Pipeline, name: str) -> int:
+    return stack.wait_for(lambda: stack.pid(name), 30, f"{name} runs")
+
+
+@contextmanager
+def _killed(stack: Pipeline, name: str) -> Iterator[float]:
+    """SIGKILL; started again at the end."""
+    os.kill(_pid(stack, name), signal.SIGKILL)
+    try:
+        yield time.time()
+    finally:
+        stack.controller.start(name, _START_SECONDS)
+
+
+@contextmanager
+def _suspended(pid: int) -> Iterator[float]:
+    """SIGSTOP: it keeps its sockets and does nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield time.time()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def kafka_killed(stack: Pipeline) -> AbstractContextManager[float]:
+    return _killed(stack, KAFKA)
+
+
+def kafka_hung(stack: Pipeline) -> AbstractContextManager[float]:
+    return _suspended(_pid(stack, KAFKA))
+
+
+def mysql_killed(stack: Pipeline) -> AbstractContextManager[float]:
+    return _killed(stack, MYSQL)
+
+
+def batch_hung(stack: Pipeline) -> AbstractContextManager[float]:
+    """Spark's Java process stands still; the Python half of the job, which answers ``/health``, lives on."""
+    job = psutil.Process(_pid(stack, PROCESSOR))
+    java = next(child for child in job.children(recursive=True) if "java" in child.name())
+    return _suspended(java.pid)
+
+
+@contextmanager
+def processor_killed(stack: Pipeline) -> Iterator[float]:
+    """SIGKILL under supervision, which brings it back at once."""
+    supervised = Supervised(stack, PROCESSOR)
+    supervised.supervising_run()
+    supervised.forget_history()
+    supervised.kill()
+    yield time.time()
+
+
+@contextmanager
+def unsupervised(stack: Pipeline, name: str) -> Iterator[None]:
+    """The supervision Dag is paused: the process is not restarted."""
+    dag = f"/dags/supervise_{name}"
+    stack.airflow.patch(dag, {"is_paused": True})
+    try:
+        yield
+    finally:
+        stack.airflow.patch(dag, {"is_paused": False})
+
+
+@contextmanager
+def producer_killed_unsupervised(stack: Pipeline) -> Iterator[float]:
+    supervised = Supervised(stack, PRODUCER)
+    supervised.supervising_run()
+    with unsupervised(stack, PRODUCER):
+        time.sleep(2.5)  # the trigger asks for the Dag's switch every second or two
+        supervised.kill()
+        yield time.time()
+    supervised.serving()
+
+
+# --- The exchange ------------------------------------------------------------------------------------------------
+def _control(stack: Pipeline, method: str, path: str, **json: Any) -> None:
+    url = f"http://127.0.0.1:{stack.settings.exchange_control_port}/control/{path}"
+    requests.request(method, url, json=json or None, timeout=5).raise_for_status()
+
+
+@contextmanager
+def _exchange(stack: Pipeline, **faults: Any) -> Iterator[float]:
+    _control(stack, "POST", "faults", **faults)
+    try:
+        yield time.time()
+    finally:
+        _control(stack, "DELETE", "faults")
+        _control(stack, "POST", "reset-limits")
+
+
+def feed_silent(stack: Pipeline) -> AbstractContextManager[float]:
+    """Streams send pings and no trades, and REST shows that trading goes on."""
+    return _exchange(stack, silent=True)
+
+
+@contextmanager
+def limited_then_banned(stack: Pipeline) -> Iterator[float]:
+    """429 on every REST answer, and four seconds later a ban of a minute (418)."""
+    with _exchange(stack, rest_status=429):
+        begin = time.time()
+        time.sleep(4)  # the length of the first stage, not a wait for anything
+        _control(stack, "DELETE", "faults")
+        _control(stack, "POST", "faults", ban_seconds=60)
+        yield begin
+
+
+# --- The database ------------------------------------------------------------------------------------------------
+def as_administrator(stack: Pipeline, *statements: str) -> None:
+    """Run statements as the administrator, through the server's private socket."""
+    connection = mysql.connector.connect(
+        unix_socket=str(mariadb.socket_path(stack.settings)),
+        user="root",
+        password=read_secret(stack.settings, "mysql_root_password"),
+        database=stack.settings.mysql_database,
+        connection_timeout=5,
+        autocommit=True,
+    )
+    with closing(connection):
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@contextmanager
+def _statements(stack: Pipeline, do: tuple[str, ...], undo: tuple[str, ...]) -> Iterator[float]:
+    as_administrator(stack, *do)
+    try:
+        yield time.time()
+    finally:
+        as_administrator(stack, *undo)
+        restart_processor(stack)
+
+
+def credentials_revoked(stack: Pipeline) -> AbstractContextManager[float]:
+    """The account's password is another one, and its connections are cut."""
+    user = stack.settings.mysql_user
+    own = mariadb._quoted(read_secret(stack.settings, "mysql_password"))
+    accounts = [f"'{user}'@'{host}'" for host in ("127.0.0.1", "localhost")]
+    change = tuple(f"ALTER USER {account} IDENTIFIED BY 'another one'" for account in accounts)
+    restore = tuple(f"ALTER USER {account} IDENTIFIED BY {own}" for account in accounts)
+    return _statements(stack, (*change, f"KILL USER {user}"), restore)
+
+
+def column_dropped(stack: Pipeline) -> AbstractContextManager[float]:
+    restore = "ALTER TABLE moving_averages ADD COLUMN last_price DECIMAL(18,8) NOT NULL AFTER last_trade_id"
+    return _statements(stack, ("ALTER TABLE moving_averages DROP COLUMN last_price",), (restore,))
+
+
+def disk_full(stack: Pipeline) -> AbstractContextManager[float]:
+    """The server refuses each write of the pipeline with the error number of a full disk."""
+    tables = ("heartbeats", "batch_ledger", "moving_averages")
+    signal_full = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full (test)'"
+    kinds = [(table, event) for table in tables for event in ("INSERT", "UPDATE")]
+    create = (f"CREATE TRIGGER full_{t}_{e} BEFORE {e} ON {t} FOR EACH ROW {signal_full}" for t, e in kinds)
+    drop = (f"DROP TRIGGER IF EXISTS full_{t}_{e}" for t, e in kinds)
+    return _statements(stack, tuple(create), tuple(drop))
+
+
+@contextmanager
+def slow_writes(stack: Pipeline) -> Iterator[float]:
+    """Each micro-batch takes four seconds longer to write, and more is traded than so few batches can carry."""
+    slow = "CREATE TRIGGER slow_ledger BEFORE INSERT ON batch_ledger FOR EACH ROW SET @slow = SLEEP(4)"
+    with _statements(stack, (slow,), ("DROP TRIGGER IF EXISTS slow_ledger",)):
+        rate = stack.settings.max_offsets_per_trigger / 4 * 2  # twice what batches of that length carry
+        with _exchange(stack, rate=rate) as begin:
+            yield begin
+
+
+def restart_processor(stack: Pipeline) -> None:
+    """Have it run again if an error that stays until somebody acts has ended it, as a person would."""
+    supervised = Supervised(stack, PROCESSOR)
+    supervised.forget_history()
+    stack.controller.start(PROCESSOR, _START_SECONDS)
+    supervised.serving()
