@@ -18,10 +18,10 @@ PYTEST := $(PY) -m pytest
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
             $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
 
-.PHONY: help install up status logs down clean distclean test test-fast lint format bench lock
+.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect lock
 
 help: ## List the verbs
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Build the virtual environment from requirements.txt
 
@@ -71,6 +71,9 @@ format: $(INSTALLED) ## Rewrite the code in the house style
 
 bench: $(INSTALLED) ## Measure the hot paths and write docs/benchmarks.md   [ONLY=producer]
 	@$(PY) -m include.drills.benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-detect: $(INSTALLED) ## Measure detection on the labelled corpus, beside public rules, and write docs/benchmarks.md
+	@$(PY) -m tests.detection.bench
 
 lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from include.incidents.watch import Situation, Watch
     from include.runtime.clock import Clock
 
-REPORT_SECONDS = 60.0  # between two lines in the log while nothing happens
+REPORT_SECONDS = 60.0  # between two lines in the log while nothing changes
 DECIDE_SECONDS = 60.0  # a window that ends in the middle of a suspicion goes on so much longer
 _FAULT_PAUSE_SECONDS = 10.0  # a watch that cannot even begin must not end a run every three seconds
 
@@ -62,15 +62,16 @@ class HealthTrigger(BaseTrigger):
     async def _follow(self, watch: Watch, clock: Clock) -> dict[str, Any]:
         from include.playbook.names import ScenarioId
 
-        said = 0.0
+        said, before = 0.0, ""
         situations = watch.follow(ScenarioId(self.scenario))
         try:
             async for situation in situations:
                 now = clock.time_ms() / 1000
                 if outcome := ended(situation, now - self.until):
                     return event_of(outcome, situation)
-                if now - said >= REPORT_SECONDS:
-                    said = now
+                state = f"{situation.verdict.state} {situation.verdict.cause}"
+                if state != before or now - said >= REPORT_SECONDS:
+                    said, before = now, state
                     self.log.info("%s", status_line(situation))
         finally:
             await situations.aclose()
@@ -78,9 +79,9 @@ class HealthTrigger(BaseTrigger):
 
 
 def ended(situation: Situation, overtime: float) -> WatchOutcome | None:
-    """How the window ends with this situation, ``overtime`` seconds after its time (negative: before); ``None``: not yet.
+    """How the window ends with this situation, ``overtime`` seconds after its time (negative: before it).
 
-    An incident that waits to be handed over ends it at once.
+    ``None``: not yet. An incident that waits to be handed over ends it at once.
     """
     from include.health.verdicts import State
 

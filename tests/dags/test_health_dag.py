@@ -89,37 +89,37 @@ async def the_event(monkeypatch: pytest.MonkeyPatch, window: float, *situations:
     return events[0]
 
 
+NO_INCIDENT, WAITS, HANDED_OVER = "no incident", "waits for its hand-over", "handed over"
 HEALTHY, SUSPECT, UNHEALTHY, RECOVERING, UNKNOWN, FLAPPING = State
 
 
 @pytest.mark.parametrize(
-    ("state", "has_incident", "needs_hand_over", "overtime", "outcome"),
+    ("state", "incident", "overtime", "outcome"),
     [
-        (HEALTHY, False, False, -1, None),
-        (HEALTHY, False, False, 0, WatchOutcome.HEALTHY),
-        (UNHEALTHY, True, True, -500, WatchOutcome.INCIDENT),  # at once
-        (UNHEALTHY, True, False, -1, None),  # handed over before: goes on watching
-        (UNHEALTHY, True, False, 0, WatchOutcome.INCIDENT),
-        (FLAPPING, True, False, 0, WatchOutcome.INCIDENT),
-        (HEALTHY, True, False, 0, None),  # about to resolve
-        (HEALTHY, True, False, DECIDE_SECONDS, WatchOutcome.INCIDENT),
-        (SUSPECT, False, False, 0, None),  # may be confirmed in a moment
-        (SUSPECT, False, False, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
-        (SUSPECT, True, False, DECIDE_SECONDS, WatchOutcome.INCIDENT),  # a record
-        (UNKNOWN, False, False, -1, None),
-        (UNKNOWN, False, False, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
+        (HEALTHY, NO_INCIDENT, -1, None),
+        (HEALTHY, NO_INCIDENT, 0, WatchOutcome.HEALTHY),
+        (UNHEALTHY, WAITS, -500, WatchOutcome.INCIDENT),  # at once
+        (UNHEALTHY, HANDED_OVER, -1, None),  # handed over before: goes on watching
+        (UNHEALTHY, HANDED_OVER, 0, WatchOutcome.INCIDENT),
+        (FLAPPING, HANDED_OVER, 0, WatchOutcome.INCIDENT),
+        (HEALTHY, HANDED_OVER, 0, None),  # about to resolve
+        (HEALTHY, HANDED_OVER, DECIDE_SECONDS, WatchOutcome.INCIDENT),
+        (SUSPECT, NO_INCIDENT, 0, None),  # may be confirmed in a moment
+        (SUSPECT, NO_INCIDENT, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
+        (SUSPECT, HANDED_OVER, DECIDE_SECONDS, WatchOutcome.INCIDENT),  # a record
+        (UNKNOWN, NO_INCIDENT, -1, None),
+        (UNKNOWN, NO_INCIDENT, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
     ],
 )
 def test_how_a_window_ends(
     store: MemoryIncidentStore,
     state: State,
-    has_incident: bool,
-    needs_hand_over: bool,
+    incident: str,
     overtime: float,
     outcome: WatchOutcome | None,
 ) -> None:
-    incident = store.open(new_incident())[0] if has_incident else None
-    assert ended(situation(state, incident, needs_hand_over), overtime) is outcome
+    opened = store.open(new_incident())[0] if incident != NO_INCIDENT else None
+    assert ended(situation(state, opened, needs_hand_over=incident == WAITS), overtime) is outcome
 
 
 async def test_a_healthy_window_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
