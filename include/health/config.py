@@ -33,6 +33,7 @@ class DetectorConfig:
     brokers: int = 1
     partitions: int = 3
     retention_seconds: float = 7 * 86_400.0
+    buffer_trades: int = 200_000  # that btc_producer holds while Kafka is away
     gap_seconds: float = 8.0
     start_seconds: float = 20.0
     record_seconds: float = 15.0
@@ -49,4 +50,5 @@ class DetectorConfig:
             brokers=len(settings.bootstrap_servers.split(",")),
             partitions=settings.topic_partitions,
             retention_seconds=settings.topic_retention_hours * 3600,
+            buffer_trades=settings.producer_buffer_trades,
         )
