@@ -28,6 +28,7 @@ class Component(StrEnum):
     PROCESSOR = "stream_processor"
     MYSQL = "mysql"
     LAG = "spark-group"
+    ROWS = "moving_averages"  # the newest rows: what users see
     MONITORING = "monitoring"  # the observer itself: target of "monitoring blind"
 
 
