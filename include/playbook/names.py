@@ -128,3 +128,4 @@ class Symptom(StrEnum):
     STALE_ROWS = "stale_rows"
     ROWS_MISSING = "rows_missing"
     LAG_GROWS = "lag_grows"
+    NOT_OBSERVABLE = "not_observable"  # the view of it is gone, through no fault of its own
