@@ -161,3 +161,21 @@ class HandOver:
     health_run: str  # Dag run that handed over
     remediation: str  # what it was handed to, or why to nobody
     at: datetime
+    occurrence: int = (
+        0  # the incident's ``reopened`` at that time (the store fills it in): each return is handed over anew
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision that was taken about a scenario, above all those that open nothing. ``decision`` and ``reason`` are
+    words of the decider's own enums; ``data``: JSON values only, no secrets.
+    """
+
+    at: datetime
+    scenario: ScenarioId
+    target: Component
+    decision: str
+    reason: str
+    incident_id: str | None = None
+    data: dict[str, Any] = field(default_factory=dict)
