@@ -74,13 +74,21 @@ class Judge:
         self.verdict = self._made(_NOT_SEEN, State.UNKNOWN, 0.0, 0.0)
 
     @property
-    def state(self) -> State:
-        """Of the present verdict."""
-        return self.verdict.state
+    def bad(self) -> bool:
+        """Whether an incident of this scenario must not be closed."""
+        return self.verdict.state.bad
 
     def settled(self, at: float) -> bool:
-        """Nothing to conclude before the next change of a signal: for the fast path of the rules."""
-        return at < self._figures_due and self.verdict.state is State.HEALTHY
+        """The verdict needs no new figures yet: rules that saw nothing remarkable since may hand it out again."""
+        return at < self._figures_due
+
+    def recovering(self, onset: float = 0.0) -> Finding:
+        """The present trouble, with good samples, but not enough of them."""
+        return msgspec.structs.replace(self._finding, state=State.RECOVERING, onset=onset or self._finding.onset)
+
+    def persisting(self, reason: str = "") -> Finding:
+        """The present trouble, of which nothing more exact can be said now (``reason``: in other words)."""
+        return msgspec.structs.replace(self._finding, state=State.UNHEALTHY, reason=reason or self._finding.reason)
 
     def conclude(self, at: float, finding: Finding, figures: Figures) -> Verdict:
         """The verdict at ``at``; the same object if nothing that matters has changed."""

@@ -33,7 +33,7 @@ class ProcessWatch:
         self._start_seconds, self._record_seconds = config.start_seconds, config.record_seconds
         self._last: ProcessFacts | None = None
         self._starts: deque[float] = deque(maxlen=_LOOP_STARTS)
-        self._was_held = False
+        self._was_held = self._served = False
         self.life, self.changed_at = Life.UNSEEN, 0.0
         self.pid: int | None = None
         self.exit_code: int | None = None
@@ -54,9 +54,22 @@ class ProcessWatch:
         self._follow(at, now)
         return True
 
-    def young(self, at: float) -> bool:
-        """It was started so short a while ago that it may still be starting."""
-        return self.life is Life.ALIVE and bool(self._starts) and at - self._starts[-1] < self._start_seconds
+    def starting(self, at: float) -> bool:
+        """It was started a short while ago and has not served yet, so that it need not answer; not in a crash loop."""
+        if self._served or self.life is not Life.ALIVE or not self._starts or self.looping(at):
+            return False
+        return at - self._starts[-1] < self._start_seconds
+
+    def served(self) -> None:
+        """The present process has answered."""
+        self._served = self.life is Life.ALIVE
+
+    @property
+    def ending(self) -> str:
+        """How the last process ended, in words."""
+        if self.exit_code is None:
+            return "its process has ended"
+        return f"its process ended with exit code {self.exit_code}"
 
     def healed(self, at: float) -> bool:
         """It was replaced by another process a moment ago, and lives."""
@@ -76,7 +89,7 @@ class ProcessWatch:
                 self.restarted_at, self.restarted_on_request = at, self._was_held
             elif self._was_held or (now.age_seconds or self._start_seconds) < self._start_seconds:
                 self._starts.append(at - (now.age_seconds or 0.0))
-            self.pid, self._was_held = now.pid, False
+            self.pid, self._was_held, self._served = now.pid, False, False
         if life is not self.life:
             self.life, self.changed_at = life, at
 
