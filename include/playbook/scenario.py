@@ -1,0 +1,161 @@
+"""One scenario of the playbook as a typed record (design §1: every cell of its table, and how it is watched).
+
+The data is ``scenarios/<id>.toml``. What the playbook says stands there in its own words.
+"""
+
+from __future__ import annotations
+
+import string
+from datetime import date
+from functools import cache
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, SerializeAsAny, create_model, model_validator
+
+from include.playbook.names import Cause, Component, ScenarioId, Severity
+from include.playbook.record import BrokenRule, Record, Text
+from include.playbook.thresholds import (
+    KafkaDownThresholds,
+    LagThresholds,
+    MysqlThresholds,
+    ProducerThresholds,
+    StreamProcessorThresholds,
+    Thresholds,
+)
+
+THRESHOLDS: dict[ScenarioId, type[Thresholds]] = {
+    ScenarioId.KAFKA_DOWN: KafkaDownThresholds,
+    ScenarioId.STREAM_PROCESSOR_FAILURE: StreamProcessorThresholds,
+    ScenarioId.MYSQL_NOT_WRITING: MysqlThresholds,
+    ScenarioId.PRODUCER_SILENT: ProducerThresholds,
+    ScenarioId.KAFKA_LAG: LagThresholds,
+}
+
+T = TypeVar("T", bound=Thresholds)
+ProbeName = Annotated[str, Field(pattern="^[a-z][a-z_]*$")]  # of include.health.observations.Probe, which depends on us
+ServiceName = Annotated[str, Field(pattern="^[a-z][a-z_-]*$")]
+
+
+class Diagnostic(Record):
+    """One check of a person. ``check``: the playbook's words; ``command``: how; ``good``: what is to be seen."""
+
+    check: Text
+    command: Text
+    good: Text
+
+
+class ImmediateAction(Record):
+    """One remedy. ``action``: the playbook's words; ``runs``: what exactly is done; ``risky``: a person must agree."""
+
+    action: Text
+    runs: Text
+    risky: bool
+
+
+class CauseEntry(Record):
+    """One of the causes to tell apart.
+
+    ``playbook_words`` is set if the playbook names this cause; the others were added because they call for something
+    else. ``told_apart_by`` names the probe and the code; ``first`` is what a person does first. ``severity`` is that of
+    an incident opened for this cause; one that the playbook does not give this scenario needs ``severity_because``.
+    """
+
+    cause: Cause
+    title: Text
+    playbook_words: Text | None = None
+    told_apart_by: Text
+    first: Text
+    severity: Severity
+    severity_because: Text | None = None
+
+
+class EvidenceSet(Record):
+    """What is collected before anything is changed: ends of process logs, newest result of probes, offsets."""
+
+    logs: tuple[ServiceName, ...] = Field(min_length=1)
+    log_lines: int = Field(ge=1, le=5000)
+    probes: tuple[ProbeName, ...] = Field(min_length=1)
+    offsets: bool  # end and committed offset of every partition
+
+
+class Scenario(Record):
+    """One scenario. ``severity`` holds while the cause is not known; ``severities`` are those that the playbook gives.
+
+    ``hold_seconds``: how long a symptom waits for a root to show itself; direct evidence opens at once. ``parents``:
+    the components whose faults may be the reason (the nearest ones; the graph has the rest). ``decided`` may name
+    thresholds as ``{name}``.
+    """
+
+    id: ScenarioId
+    title: Text
+    target: Component
+    wrong: Text  # what is the matter, in one sentence
+    severity: Severity
+    severities: tuple[Severity, ...] = Field(min_length=1)
+    severity_rule: Text
+    symptoms: tuple[Text, ...] = Field(min_length=1)
+    diagnostics: tuple[Diagnostic, ...] = Field(min_length=1)
+    immediate_actions: tuple[ImmediateAction, ...] = Field(min_length=1)
+    long_term_actions: tuple[Text, ...] = Field(min_length=1)
+    causes: tuple[CauseEntry, ...] = Field(min_length=1)
+    probes: tuple[ProbeName, ...] = Field(min_length=1)
+    decided: Text
+    thresholds: SerializeAsAny[Thresholds]
+    hold_seconds: float = Field(ge=0, le=120)
+    parents: tuple[Component, ...] = Field(min_length=1)
+    evidence: EvidenceSet
+    owner: Text
+    review_by: date
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _each_once("causes", [entry.cause for entry in self.causes])
+        for name in ("severities", "symptoms", "probes", "parents"):
+            _each_once(name, list(getattr(self, name)))
+        if self.severity not in self.severities:
+            raise BrokenRule("severity", int(self.severity), "one of severities")
+        for index, entry in enumerate(self.causes):
+            if entry.severity not in self.severities and not entry.severity_because:
+                rule = "one of severities, or else a reason in severity_because"
+                raise BrokenRule(f"causes.{index}.severity", f"{entry.severity:d} for {entry.cause}", rule)
+        if unused := set(self.severities) - {self.severity} - {entry.severity for entry in self.causes}:
+            raise BrokenRule("severities", sorted(map(int, unused)), "only those that some cause has")
+        known = set(type(self.thresholds).model_fields)
+        if unknown := _placeholders(self.decided) - known:
+            raise BrokenRule("decided", ", ".join(sorted(unknown)), f"names of thresholds: {', '.join(sorted(known))}")
+        return self
+
+    @property
+    def causes_to_tell_apart(self) -> tuple[str, ...]:
+        """The causes that the playbook itself names, in its words."""
+        return tuple(entry.playbook_words for entry in self.causes if entry.playbook_words)
+
+    @property
+    def decided_text(self) -> str:
+        """``decided`` with its numbers."""
+        return self.decided.format(**{key: f"{value:g}" for key, value in self.thresholds.model_dump().items()})
+
+    def thresholds_as(self, model: type[T]) -> T:
+        """The numbers as this scenario's own model. Raises :class:`TypeError` if they are another scenario's."""
+        if not isinstance(self.thresholds, model):
+            raise TypeError(f"{self.id} has {type(self.thresholds).__name__}, not {model.__name__}")
+        return self.thresholds
+
+    def entry(self, cause: Cause) -> CauseEntry | None:
+        """What is known of a cause; ``None`` if it is none of this scenario's."""
+        return next((entry for entry in self.causes if entry.cause is cause), None)
+
+
+@cache
+def scenario_model(scenario: ScenarioId) -> type[Scenario]:
+    """The record of this scenario, with its own thresholds: for reading a file."""
+    return create_model(f"Scenario_{scenario}", __base__=Scenario, thresholds=(THRESHOLDS[scenario], ...))
+
+
+def _each_once(name: str, values: list[object]) -> None:
+    if repeated := sorted({str(value) for value in values if values.count(value) > 1}):
+        raise BrokenRule(name, f"{', '.join(repeated)} more than once", "each once")
+
+
+def _placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
