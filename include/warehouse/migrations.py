@@ -101,16 +101,26 @@ def schema_problems(settings: Settings) -> list[str]:
     Raises :class:`sqlalchemy.exc.DBAPIError` when the database cannot be asked.
     """
     with _engine(settings) as engine, engine.connect() as connection:
-        states = _states(connection)
-        if problems := [state.problem for state in states if state.problem]:
-            return problems
-        if missing := [f"{s.version:04d}_{s.name}" for s in states if not s.applied]:
-            return [f"migration {name} is not applied (python -m include.warehouse migrate)" for name in missing]
-        text = connection.exec_driver_sql(
-            f"SELECT schema_snapshot FROM {MIGRATIONS_TABLE} ORDER BY version DESC LIMIT 1"  # noqa: S608
-        ).scalar_one()
-        expected: Snapshot = json.loads(text)
-        return differences(expected, read_snapshot(connection))
+        return problems_of(connection)
+
+
+def problems_of(connection: Connection) -> list[str]:
+    """:func:`schema_problems`, asked over a connection that is there already."""
+    states = _states(connection)
+    if problems := [state.problem for state in states if state.problem]:
+        return problems
+    if missing := [f"{s.version:04d}_{s.name}" for s in states if not s.applied]:
+        return [f"migration {name} is not applied (python -m include.warehouse migrate)" for name in missing]
+    text = connection.exec_driver_sql(
+        f"SELECT schema_snapshot FROM {MIGRATIONS_TABLE} ORDER BY version DESC LIMIT 1"  # noqa: S608
+    ).scalar_one()
+    expected: Snapshot = json.loads(text)
+    return differences(expected, read_snapshot(connection))
+
+
+def nothing_applied(connection: Connection) -> bool:
+    """Whether the database is still as it was before the first migration."""
+    return not any(state.applied for state in _states(connection))
 
 
 def _states(connection: Connection) -> list[MigrationState]:
