@@ -14,6 +14,8 @@ import msgspec
 class Probe(StrEnum):
     """Every probe, by name."""
 
+    __hash__ = str.__hash__  # an enum's own is written in Python, and these are looked up all the time
+
     PROCESSES = "processes"  # the process host's word on every service
     KAFKA_TCP = "kafka_tcp"
     KAFKA_CANARY = "kafka_canary"  # produce acks=all, consume it back

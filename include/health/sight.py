@@ -27,9 +27,8 @@ class Sight:
     """Follows when each probe saw something last. A probe that never did is counted from the first moment on."""
 
     def __init__(self, views: Mapping[ScenarioId, View], config: DetectorConfig) -> None:
-        self._views, self._looks = views, config.looks
-        wanted = frozenset[Probe]().union(*(view.probes for view in views.values()))
-        self._probes = tuple(sorted(wanted & config.probes))
+        self._views = views
+        self._limits = {probe: limits for probe in sorted(config.probes) if (limits := _limits(probe, views, config))}
         self.saw: dict[Probe, float] = {}  # when each saw something last; written by the detector, for speed
         self._why: dict[Probe, Observation] = {}
         self._due = 0.0
@@ -42,15 +41,16 @@ class Sight:
 
     def resumed(self, at: float) -> None:
         """The observer was away, which is no fault of its probes: they get their time again."""
-        self.saw = dict.fromkeys(self._probes, at)
+        self.saw.update(dict.fromkeys(self._limits, at))
         self._due, self.blind, self.unknown = at, (), {}
 
     def check(self, at: float) -> bool:
-        """Look for blind probes, about once a second; whether anything changed."""
+        """Look for blind probes, at most once a second; whether anything changed."""
         if at < self._due:
             return False
-        self._due = at + _CHECK_SECONDS
-        found = tuple(blindness for probe in self._probes if (blindness := self._blindness(probe, at)))
+        found = tuple(blindness for probe in self._limits if (blindness := self._blindness(probe, at)))
+        soonest = min((self.saw[probe] + min(limits.values()) for probe, limits in self._limits.items()), default=at)
+        self._due = max(soonest, at + _CHECK_SECONDS)
         if found == self.blind:
             return False
         self.blind, self.unknown = found, {}
@@ -62,16 +62,17 @@ class Sight:
 
     def _blindness(self, probe: Probe, at: float) -> Blindness | None:
         since = self.saw.setdefault(probe, at)
-        missed = _LOOKS_MISSED * self._looks.get(probe, 1.0)
-        scenarios = tuple(
-            scenario
-            for scenario, view in self._views.items()
-            if probe in view.probes and at - since > max(view.blind_seconds, missed)
-        )
-        return Blindness(probe, since, self._reason(probe, since), scenarios) if scenarios else None
+        scenarios = tuple(scenario for scenario, limit in self._limits[probe].items() if at - since > limit)
+        return Blindness(probe, since, self._reason(probe), scenarios) if scenarios else None
 
-    def _reason(self, probe: Probe, since: float) -> str:
+    def _reason(self, probe: Probe) -> str:
         why = self._why.get(probe)
         if why is None:
             return f"The probe {probe} has not reported."
         return f"The probe {probe} cannot see: {why.error or why.code.value}."
+
+
+def _limits(probe: Probe, views: Mapping[ScenarioId, View], config: DetectorConfig) -> dict[ScenarioId, float]:
+    """Seconds that it may be without sight, for each scenario that looks at it."""
+    missed = _LOOKS_MISSED * config.looks.get(probe, 1.0)
+    return {scenario: max(view.blind_seconds, missed) for scenario, view in views.items() if probe in view.probes}
