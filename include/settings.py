@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -151,6 +152,17 @@ class Settings(BaseSettings):
     )
     processor_health_port: Port = Field(28102, description="Loopback port of stream_processor's /health and /metrics.")
 
+    # --- Incidents ---------------------------------------------------------------------------------------------
+    incident_store_url: str = Field(
+        "",
+        pattern=r"^$|^(sqlite|postgresql)://",
+        description="Database of the incidents: postgresql://user@host/name; empty: SQLite under data/incidents.",
+    )
+    incident_store_password: SecretStr = Field(SecretStr(""), description="Password of the incidents' database.")
+    incident_reopen_minutes: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="An incident that comes back within this time after it was resolved is reopened."
+    )
+
     # --- Airflow -----------------------------------------------------------------------------------------------
     airflow_port: Port = Field(8080, description="Loopback port of the Airflow UI and API.")
     airflow_parallelism: Count = Field(8, description="Most task processes at a time.")
@@ -187,6 +199,13 @@ class Settings(BaseSettings):
         if 1 not in value or any(not 1 <= w <= 1440 for w in value) or len(set(value)) != len(value):
             raise ValueError("distinct minutes from 1 to 1440, among them 1 (longer windows are summed from minutes)")
         return tuple(sorted(value))
+
+    @field_validator("incident_store_url")
+    @classmethod
+    def _no_password(cls, value: str) -> str:
+        if urlsplit(value).password is not None:
+            raise ValueError("the password has a setting of its own, PIPELINE_INCIDENT_STORE_PASSWORD")
+        return value
 
     @field_validator("home", "cache")
     @classmethod
@@ -288,7 +307,7 @@ def _explain(error: ValidationError) -> str:
             lines.append(f"  {item['msg'].removeprefix('Value error, ')}")
             continue
         field = str(item["loc"][0])
-        received = "(hidden)" if "password" in field else repr(item["input"])
+        received = "(hidden)" if "password" in field or field == "incident_store_url" else repr(item["input"])
         lines.append(f"  {PREFIX}{field.upper()}: received {received}: {item['msg']}. Allowed: {_allowed(field)}")
     return "These settings are wrong:\n" + "\n".join(lines)
 

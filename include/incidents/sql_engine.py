@@ -1,0 +1,92 @@
+"""Connections to the store's database, with the sessions' agreements: SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+_BUSY_SECONDS = 5.0  # one wait for SQLite's single writer, or for a lock in PostgreSQL
+_READING = "incidents_reading"
+
+
+def create_store_engine(url: str | URL) -> Engine:
+    """A thread-safe pool for the database; ``dispose()`` it at the end. Nothing is connected yet.
+
+    ``sqlite:///<path>`` or ``postgresql://…``. Raises :class:`ValueError` for any other.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql(parsed)
+    raise ValueError(f"the incident store is SQLite or PostgreSQL, not {parsed.get_backend_name()}")
+
+
+def reading(engine: Engine) -> Connection:
+    """A connection whose transaction sees one moment of the database, and takes no write lock."""
+    options: dict[str, Any] = {_READING: True}
+    if engine.dialect.name == "postgresql":
+        options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    connection = engine.connect()
+    try:
+        return connection.execution_options(**options)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _postgresql(url: URL) -> Engine:
+    milliseconds = round(_BUSY_SECONDS * 1000)
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",  # whatever is changed is locked first, and read as it is then
+        pool_pre_ping=True,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={
+            "application_name": "incident-store",
+            "connect_timeout": 5,
+            "options": f"-c timezone=UTC -c lock_timeout={milliseconds} -c statement_timeout={2 * milliseconds}",
+            # A server that is gone without a word is noticed by the network, since it no longer counts its own time.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+        },
+    )
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("the incident store needs a file; in memory there is MemoryIncidentStore")
+    path = Path(url.database)
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args={"timeout": _BUSY_SECONDS},
+        pool_timeout=_BUSY_SECONDS,
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _make_private(*_: Any) -> None:
+        """SQLite gives its other files the mode of the first."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        os.close(descriptor)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+
+    @event.listens_for(engine, "connect")
+    def _agree(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; we do, below
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        """A writer takes the lock at once: one that reads first and then wants to write could only fail."""
+        mode = "DEFERRED" if connection.get_execution_options().get(_READING) else "IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
