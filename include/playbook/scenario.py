@@ -133,7 +133,7 @@ class Scenario(Record):
     @property
     def decided_text(self) -> str:
         """``decided`` with its numbers."""
-        return self.decided.format(**{key: f"{value:g}" for key, value in self.thresholds.model_dump().items()})
+        return self.decided.format(**{k: value_in_words(k, v) for k, v in self.thresholds.model_dump().items()})
 
     def thresholds_as(self, model: type[T]) -> T:
         """The numbers as this scenario's own model. Raises :class:`TypeError` if they are another scenario's."""
@@ -150,6 +150,11 @@ class Scenario(Record):
 def scenario_model(scenario: ScenarioId) -> type[Scenario]:
     """The record of this scenario, with its own thresholds: for reading a file."""
     return create_model(f"Scenario_{scenario}", __base__=Scenario, thresholds=(THRESHOLDS[scenario], ...))
+
+
+def value_in_words(threshold: str, value: float) -> str:
+    """A share in percent, anything else as it is; without a unit."""
+    return f"{value:.0%}" if threshold.endswith("_share") else f"{value:g}"
 
 
 def _each_once(name: str, values: list[object]) -> None:

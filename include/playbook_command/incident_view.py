@@ -1,0 +1,93 @@
+"""Incidents on a terminal: a table of several, and everything about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from include.incidents.model import AttachedSymptom, Incident
+from include.incidents.store import IncidentStore
+from include.playbook.names import Severity
+
+_COLOURS = {Severity.SEV_1: "bold red", Severity.SEV_2: "red", Severity.SEV_3: "yellow", Severity.SEV_4: "dim"}
+
+
+def incident_table(incidents: Iterable[Incident]) -> Table:
+    """One row each, in the given order; moments in UTC."""
+    table = _table("incident", "severity", "scenario", "about", "cause", "state", "opened (UTC)", "summary")
+    for each in incidents:
+        words = (each.id, _severity(each.severity), each.scenario, each.target, each.cause, each.state)
+        table.add_row(*words, _moment(each.opened_at), escape(each.summary))
+    return table
+
+
+def incident_page(store: IncidentStore, incident_id: str) -> Iterator[RenderableType]:
+    """The parts of the page. Raises :class:`~include.incidents.errors.UnknownIncidentError`."""
+    incident = store.incident(incident_id)
+    yield f"[bold]{incident.id}[/]  {_severity(incident.severity)}  {incident.state}  {escape(incident.summary)}"
+    yield f"Scenario {incident.scenario} (docs/runbooks/{incident.scenario}.md), about {incident.target}"
+    yield f"Cause: {incident.cause.replace('_', ' ')}; reported by {escape(incident.reported_by)}"
+    yield f"First sign {_moment(incident.onset_at)}, opened {_moment(incident.opened_at)}{_ending(incident)} (UTC)"
+    yield ""
+    yield "[bold]Timeline[/]"
+    timeline = _table("", "happened (UTC)", "recorded after", "who", "what", "text")
+    for entry in store.timeline(incident_id):
+        delay = f"{(entry.recorded_at - entry.event_at).total_seconds():.1f} s"
+        when = _moment(entry.event_at)
+        timeline.add_row(str(entry.number), when, delay, escape(entry.actor), entry.kind, escape(entry.text))
+    yield timeline
+    if symptoms := store.symptoms(incident_id):
+        yield "[bold]Symptoms it is responsible for[/]"
+        yield _symptoms(symptoms)
+    if hand_overs := store.hand_overs(incident_id, earlier=True):
+        yield "[bold]Handed over[/]"
+        for each in hand_overs:
+            yield f"  {_moment(each.at)}  {each.scenario}: {escape(each.remediation)}"
+    if decisions := store.decisions(incident_id=incident_id):
+        yield "[bold]Decisions[/]"
+        table = _table("at (UTC)", "scenario", "decision", "reason")
+        for decision in reversed(decisions):
+            words = (escape(decision.decision), escape(decision.reason))
+            table.add_row(_moment(decision.at), decision.scenario, *words)
+        yield table
+
+
+def _symptoms(symptoms: Iterable[AttachedSymptom]) -> Table:
+    table = _table("scenario", "about", "symptom", "attached (UTC)", "now", "why")
+    for each in symptoms:
+        words = (each.scenario, each.target, each.symptom, _moment(each.attached_at), _now(each))
+        table.add_row(*words, escape(each.reason))
+    return table
+
+
+def _now(symptom: AttachedSymptom) -> str:
+    if symptom.cleared_at:
+        return f"[green]clear since {_moment(symptom.cleared_at)}[/]"
+    if symptom.residual:
+        return "[yellow]outlived the root[/]"
+    return f"to be clear by {_moment(symptom.deadline_at)}" if symptom.deadline_at else "there"
+
+
+def _ending(incident: Incident) -> str:
+    resolved = f", resolved {_moment(incident.resolved_at)}" if incident.resolved_at else ""
+    merged = f", merged into {incident.merged_into}" if incident.merged_into else ""
+    return resolved + merged + (f", came back {incident.reopened} times" if incident.reopened else "")
+
+
+def _severity(severity: Severity) -> str:
+    return f"[{_COLOURS[severity]}]{severity.label}[/]"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("incident", "severity", "about", "opened (UTC)", "happened (UTC)"))
+    return table
