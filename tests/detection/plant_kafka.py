@@ -13,7 +13,7 @@ PARTITIONS = 3  # the third one has no symbol, so it stays empty
 class Broker:
     """``refuses``: how an acks=all write to the canary topic fails although the broker answers. ``leaderless``:
     partitions of crypto-trades that take nothing. ``slow``: factor of every round trip. ``commits``: whether offsets
-    of the group can be committed.
+    of a group can be committed at all; ``mirrored``: whether the job does it.
     """
 
     def __init__(self, process: Process) -> None:
@@ -24,7 +24,7 @@ class Broker:
         self.leaderless: frozenset[int] = frozenset()
         self.topic_problems: dict[str, str] = {}
         self.slow = 1.0
-        self.commits = True
+        self.commits = self.mirrored = True
         self.stale_ends: list[int] | None = None  # what a broker with old metadata still tells
         self._segments: tuple[deque[tuple[int, float]], ...] = (deque(), deque())
 
@@ -39,7 +39,7 @@ class Broker:
 
     def commit(self, offsets: tuple[int, int]) -> None:
         """The group's offsets, if they can be committed."""
-        if self.commits and self.process.answers:
+        if self.commits and self.mirrored and self.process.answers:
             committed, segments = self.committed, self._segments
             committed[0], committed[1] = offsets
             for partition in (0, 1):

@@ -20,7 +20,6 @@ _FIRST_BATCH_SECONDS = (4.0, 14.0)
 _KAFKA_GIVES_UP_SECONDS, _KAFKA_RETRY_SECONDS = 7.0, 120.0
 _MYSQL_RETRY_SECONDS = 60.0
 _LONGEST_PAUSE, _SHUT_DOWN_SECONDS = 4.0, 2.0
-_MOST_OFFSETS = 500_000
 _NOISE = 509
 
 
@@ -51,15 +50,18 @@ class Processor:
     """``done`` offsets by partition are what is counted in MySQL.
 
     Knobs of a script: ``hang`` (the JVM stands still within a batch), ``stuck`` (no batch is planned any more),
-    ``program_error`` (each query fails), ``rows_per_second`` (of one partition), ``interval`` (micro-batch seconds).
+    ``program_error`` (each batch fails), ``rows_per_second`` (of one partition), ``interval`` (micro-batch seconds),
+    ``most_offsets`` (of one batch), ``slow`` (factor of what a batch takes anyway), ``pause_seconds`` (what the next
+    batch takes longer, once).
     """
 
     def __init__(self, process: Process, broker: Broker, database: Database, rng: random.Random) -> None:
         self.process, self._broker, self._database, self._rng = process, broker, database, rng
         self.interval, self.rows_per_second = 1.0, 25_000.0
+        self.most_offsets, self.slow = 500_000, 1.0
         self.hang = self.stuck = False
         self.program_error: str | None = None
-        self.pause_seconds = 0.0  # what the next batch takes longer, once
+        self.pause_seconds = 0.0
         self.done = [0, 0]
         self.batches, self.query_runs = 0, 1
         self.last: Done | None = None  # of this process
@@ -152,11 +154,12 @@ class Processor:
 
     def _begin_batch(self, now: float, first: int, second: int) -> None:
         rows = first + second
-        if rows > _MOST_OFFSETS:
-            first, second = first * _MOST_OFFSETS // rows, second * _MOST_OFFSETS // rows
-            rows = first + second
+        if rows > self.most_offsets:  # each partition its share, as Spark does it
+            first = round(first * self.most_offsets / rows)
+            second = self.most_offsets - first
+            rows = self.most_offsets
         self._turn = turn = (self._turn + 1) % _NOISE
-        aggregate = self._noise[turn] + max(first, second) / self.rows_per_second + self.pause_seconds
+        aggregate = self._noise[turn] * self.slow + max(first, second) / self.rows_per_second + self.pause_seconds
         self.pause_seconds = 0.0
         database = self._database
         mysql = 0.06 * database.slow + rows * database.seconds_per_row
