@@ -197,7 +197,9 @@ class ProcessorFacts(_Facts, frozen=True, tag="processor"):
     offsets: dict[int, int]  # next offset by partition, as counted
     last_error: str | None
     last_error_age_seconds: float | None
-    last_error_code: Code | None  # class of the last error, as far as its text tells
+    last_error_code: Code | None  # class of the last error
+    last_error_number: int | None = None  # MySQL's, if it is one of MySQL
+    phase_age_seconds: float = 0.0
 
 
 class RowsFacts(_Facts, frozen=True, tag="rows"):

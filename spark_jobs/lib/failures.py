@@ -34,7 +34,7 @@ _KAFKA_SIGNS = (
     "Cannot fetch record",
     "Timeout of Kafka",
 )
-_PLAN = "=== Streaming Query ==="  # from here on it is the query's own description, which always names Kafka
+PLAN = "=== Streaming Query ==="  # from here on it is the query's own description, which always names Kafka
 
 
 def error_text(error: BaseException) -> str:
@@ -55,5 +55,5 @@ def classify_failure(error: BaseException) -> Failure:
         return Failure.MYSQL
     if isinstance(error, SQLAlchemyError):
         return Failure.MYSQL_AWAY if classify(error) in TRANSIENT else Failure.MYSQL
-    text = error_text(error).split(_PLAN)[0]
+    text = error_text(error).split(PLAN)[0]
     return Failure.KAFKA if any(sign in text for sign in _KAFKA_SIGNS) else Failure.PROGRAM

@@ -116,6 +116,7 @@ class StreamProcessorJob:
 
     def _on_mysql_retry(self, kind: ErrorKind) -> None:
         self._progress.set_status(JobStatus.RETRYING_MYSQL)
+        self._progress.set_error(f"mysql: {kind.value}, the transaction is tried again", kind)
         self._metrics.mysql_retry(kind)
 
     def _snapshot(self) -> dict[str, Any]:

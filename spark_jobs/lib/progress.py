@@ -64,7 +64,7 @@ class Progress:
         self._lock = threading.Lock()
         self._batch_id: int | None = None
         self._phase: Phase | None = None
-        self._since = 0.0
+        self._since = self._phase_since = 0.0
         self._durations: dict[str, int] = {}
         self._idle = threading.Condition(self._lock)
 
@@ -83,15 +83,16 @@ class Progress:
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
         """Around one phase of the running batch; phases may nest, time counts for each."""
-        with self._lock:
-            outer, self._phase = self._phase, phase
         started = self.clock.monotonic()
+        with self._lock:
+            outer, outer_since = self._phase, self._phase_since
+            self._phase, self._phase_since = phase, started
         try:
             yield
         finally:
             spent = round((self.clock.monotonic() - started) * 1000)
             with self._lock:
-                self._phase = outer
+                self._phase, self._phase_since = outer, outer_since
                 self._durations[phase.value] = self._durations.get(phase.value, 0) + spent
 
     def durations_ms(self) -> dict[str, int]:
@@ -115,23 +116,26 @@ class Progress:
             if self.status is not JobStatus.STOPPING:
                 self.status = status
 
-    def set_error(self, message: str, at_ms: int) -> None:
-        """Remember the newest error in one line."""
+    def set_error(self, message: str, kind: str, number: int | None = None) -> None:
+        """Remember the newest error in one line, its class (see :mod:`spark_jobs.lib.failures`) and its number."""
+        at = utc_text(self.clock.time_ms())
         with self._lock:
-            self.last_error = {"message": message[:500], "at": utc_text(at_ms)}
+            self.last_error = {"message": message[:500], "kind": kind, "number": number, "at": at}
 
     def snapshot(self) -> dict[str, Any]:
-        """For ``/health``."""
+        """For ``/health``. ``now``: by the clock that wrote the other moments, so that they have ages."""
         with self._lock:
-            running = self._batch_id is not None
+            now, running = self.clock.monotonic(), self._batch_id is not None
             return {
+                "now": utc_text(self.clock.time_ms()),
                 "status": self.status.value,
                 "query": self.query,
                 "batch": {
                     "id": self._batch_id,
                     "running": running,
                     "phase": self._phase.value if self._phase else None,
-                    "age_seconds": round(self.clock.monotonic() - self._since, 3) if running else 0.0,
+                    "age_seconds": round(now - self._since, 3) if running else 0.0,
+                    "phase_age_seconds": round(now - self._phase_since, 3) if self._phase else 0.0,
                 },
                 "last_batch": self.last_batch,
                 "offsets": {str(partition): offset for partition, offset in self.offsets.items()},

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from include.runtime.clock import Clock
 from include.runtime.logging import get_logger
+from spark_jobs.lib.error_classes import error_class
 from spark_jobs.lib.failures import RESTARTABLE, Failure, classify_failure, error_text
 from spark_jobs.lib.progress import JobStatus, Progress
 
@@ -87,5 +88,5 @@ class QuerySupervisor:
 
     def _report(self, error: BaseException, failure: Failure, spent: float) -> None:
         message = " ".join(error_text(error).split())[:600]
-        self._progress.set_error(f"{failure.value}: {message}", self._clock.time_ms())
+        self._progress.set_error(f"{failure.value}: {message}", *error_class(error))
         log.error("query ended", failure=failure.value, failing_seconds=round(spent, 1), error=message)

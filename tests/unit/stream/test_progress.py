@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from include.runtime.clock import ManualClock
+from include.warehouse.error_numbers import ErrorKind
 from spark_jobs.lib import group_offsets
 from spark_jobs.lib.group_offsets import GroupOffsets
 from spark_jobs.lib.metrics import Metrics
@@ -26,12 +28,25 @@ def test_a_batch_ages_while_it_runs() -> None:
                 clock.advance(1)
                 running = progress.snapshot()["batch"]
                 age = metrics.registry.get_sample_value("stream_running_batch_age_seconds")
-            assert progress.snapshot()["batch"]["phase"] == "mysql"
+            resumed = progress.snapshot()["batch"]
         durations = progress.durations_ms()
-    assert running == {"id": 3, "running": True, "phase": "recount", "age_seconds": 3.0}
+    assert running == {"id": 3, "running": True, "phase": "recount", "age_seconds": 3.0, "phase_age_seconds": 1.0}
+    assert (resumed["phase"], resumed["phase_age_seconds"]) == ("mysql", 3.0)
     assert age == 3.0
     assert durations == {"recount": 1000, "mysql": 3000, "total": 3000}
-    assert progress.snapshot()["batch"] == {"id": None, "running": False, "phase": None, "age_seconds": 0.0}
+    ages = {"age_seconds": 0.0, "phase_age_seconds": 0.0}
+    assert progress.snapshot()["batch"] == {"id": None, "running": False, "phase": None, **ages}
+
+
+def test_moments_can_be_told_as_ages_from_the_document_alone() -> None:
+    clock = ManualClock(1_700_000_000_000)
+    progress = Progress(clock)
+    progress.set_error("mysql: locked", ErrorKind.LOCKED, 1205)
+    clock.advance(2.5)
+    document = json.loads(json.dumps(progress.snapshot()))
+    assert document["now"] == "2023-11-14T22:13:22.500Z"
+    at = "2023-11-14T22:13:20.000Z"
+    assert document["last_error"] == {"message": "mysql: locked", "kind": "locked", "number": 1205, "at": at}
 
 
 def test_stopping_is_the_last_word() -> None:

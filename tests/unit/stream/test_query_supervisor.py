@@ -76,6 +76,7 @@ def test_kafka_troubles_are_waited_out() -> None:
     assert story.supervisor.run() is Failure.STOPPING
     assert (story.lives, story.restarts) == (6, 5)
     assert story.progress.last_error is not None
+    assert story.progress.last_error["kind"] == "timeout"
 
 
 def test_not_for_ever() -> None:
