@@ -8,20 +8,22 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
-_BUSY_SECONDS = 5.0  # one wait for SQLite's single writer, or for a lock in PostgreSQL
+BUSY_SECONDS = 5.0
 _READING = "incidents_reading"
 
 
-def create_store_engine(url: str | URL) -> Engine:
+def create_store_engine(url: str | URL, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """A thread-safe pool for the database; ``dispose()`` it at the end. Nothing is connected yet.
+
+    ``busy_seconds``: the longest wait for SQLite's single writer, or for a lock in PostgreSQL.
 
     ``sqlite:///<path>`` or ``postgresql://…``. Raises :class:`ValueError` for any other.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, busy_seconds)
     if parsed.get_backend_name() == "postgresql":
-        return _postgresql(parsed)
+        return _postgresql(parsed, busy_seconds)
     raise ValueError(f"the incident store is SQLite or PostgreSQL, not {parsed.get_backend_name()}")
 
 
@@ -38,13 +40,13 @@ def reading(engine: Engine) -> Connection:
         raise
 
 
-def _postgresql(url: URL) -> Engine:
-    milliseconds = round(_BUSY_SECONDS * 1000)
+def _postgresql(url: URL, busy_seconds: float) -> Engine:
+    milliseconds = round(busy_seconds * 1000)
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",  # whatever is changed is locked first, and read as it is then
         pool_pre_ping=True,
-        pool_timeout=_BUSY_SECONDS,
+        pool_timeout=busy_seconds,
         connect_args={
             "application_name": "incident-store",
             "connect_timeout": 5,
@@ -58,14 +60,14 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, busy_seconds: float) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("the incident store needs a file; in memory there is MemoryIncidentStore")
     path = Path(url.database)
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),
-        connect_args={"timeout": _BUSY_SECONDS},
-        pool_timeout=_BUSY_SECONDS,
+        connect_args={"timeout": busy_seconds},
+        pool_timeout=busy_seconds,
     )
 
     @event.listens_for(engine, "do_connect")

@@ -21,7 +21,7 @@ from include.incidents.errors import StoreUnavailableError
 from include.incidents.migrate import migrate_engine
 from include.incidents.model import Entry
 from include.incidents.sql_book import SqlBook
-from include.incidents.sql_engine import create_store_engine, reading
+from include.incidents.sql_engine import BUSY_SECONDS, create_store_engine, reading
 from include.incidents.sql_errors import in_words, is_passing
 from include.runtime.clock import Clock, SystemClock
 
@@ -95,13 +95,16 @@ class SqlIncidentStore(BaseIncidentStore):
         with engine.connect() if write else reading(engine) as connection, connection.begin():
             yield SqlBook(connection)
 
+    def _connect(self) -> Engine:
+        return create_store_engine(self._url, min(BUSY_SECONDS, self._patience))
+
     def _ready(self) -> Engine:
         """The engine of this process, its database migrated."""
         with self._lock:
             if self._engine is None or self._pid != os.getpid():
                 if self._engine is not None:
                     self._engine.dispose(close=False)  # its connections are the parent's
-                self._engine, self._pid = create_store_engine(self._url), os.getpid()
+                self._engine, self._pid = self._connect(), os.getpid()
             if not self._migrated:
                 migrate_engine(self._engine)
                 self._migrated = True

@@ -1,0 +1,139 @@
+"""Incident stores of each kind for tests, and shorthands for what is told to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url, text
+
+from include.incidents.memory_store import MemoryIncidentStore
+from include.incidents.model import AttachedSymptom, Incident, IncidentState, NewIncident
+from include.incidents.sql_engine import create_store_engine
+from include.incidents.sql_store import SqlIncidentStore
+from include.incidents.states import path
+from include.incidents.store import IncidentStore
+from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
+from include.runtime.clock import ManualClock
+from tests.support.postgres import PostgresServer
+
+START_MS = 1_794_000_000_000  # 2026-11-06T20:00:00Z
+
+
+@dataclass
+class Backend:
+    """A kind of store on one database. ``another()`` is one more store on it; ``url`` is empty for memory."""
+
+    another: Callable[[], IncidentStore]
+    clock: ManualClock
+    url: str = ""
+    store: IncidentStore = field(init=False)
+    _made: list[IncidentStore] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        make = self.another
+
+        def remembered() -> IncidentStore:
+            self._made.append(store := make())
+            return store
+
+        self.another = remembered
+        self.store = self.another()
+
+    @property
+    def kind(self) -> str:
+        """``memory``, ``sqlite`` or ``postgresql``."""
+        return make_url(self.url).get_backend_name() if self.url else "memory"
+
+    def now(self) -> datetime:
+        """What the store's clock says."""
+        return datetime.fromtimestamp(self.clock.time_ms() / 1000, UTC)
+
+    def execute(self, *statements: str) -> None:
+        """Straight into the database, past the store."""
+        engine = create_store_engine(self.url)
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+        engine.dispose()
+
+    def close(self) -> None:
+        """Close all stores that were made."""
+        for store in self._made:
+            store.close()
+
+
+def memory() -> Backend:
+    """In memory: every further store is the same one."""
+    clock = ManualClock(START_MS)
+    store = MemoryIncidentStore(clock)
+    return Backend(lambda: store, clock)
+
+
+def sqlite(folder: Path) -> Backend:
+    """A file in a folder that does not exist yet."""
+    clock = ManualClock(START_MS)
+    url = f"sqlite:///{folder / 'incidents' / 'incidents.db'}"
+    return Backend(lambda: SqlIncidentStore(url, clock), clock, url)
+
+
+def postgresql(server: PostgresServer) -> Backend:
+    """A database of its own on the server."""
+    clock = ManualClock(START_MS)
+    url = server.fresh_database()
+    return Backend(lambda: SqlIncidentStore(url, clock), clock, url)
+
+
+def new_incident(backend: Backend, **changes: Any) -> NewIncident:
+    """Kafka is gone, seen three seconds ago."""
+    values: dict[str, Any] = {
+        "scenario": ScenarioId.KAFKA_DOWN,
+        "target": Component.KAFKA,
+        "cause": Cause.PROCESS_GONE,
+        "severity": Severity.SEV_2,
+        "summary": "The broker is gone.",
+        "onset_at": backend.now() - timedelta(seconds=3),
+        "reported_by": "watch",
+        "reason": "canary and connection failed",
+        "evidence": ({"probe": "kafka_canary", "code": "timed_out"},),
+    }
+    return NewIncident(**values | changes)
+
+
+def symptom(incident: Incident, backend: Backend, **changes: Any) -> AttachedSymptom:
+    """The lag grows because of it."""
+    values: dict[str, Any] = {
+        "incident_id": incident.id,
+        "scenario": ScenarioId.KAFKA_LAG,
+        "target": Component.LAG,
+        "symptom": Symptom.LAG_GROWS,
+        "reason": "the broker is above the group in the graph",
+        "attached_at": backend.now(),
+    }
+    return AttachedSymptom(**values | changes)
+
+
+def step(backend: Backend, incident: Incident, to: IncidentState, **changes: Any) -> Incident:
+    """One move."""
+    told: dict[str, Any] = {
+        "version": incident.version,
+        "actor": "watch",
+        "reason": f"it is {to} now",
+        "event_at": backend.now(),
+    }
+    return backend.store.move(incident.id, to, **told | changes)
+
+
+def walk(backend: Backend, incident: Incident, goal: IncidentState) -> Incident:
+    """All moves of the legal way to a state."""
+    for state in path(incident.state, goal, incident.severity):
+        incident = step(backend, incident, state)
+    return incident
+
+
+def told(backend: Backend, **changes: Any) -> dict[str, Any]:
+    """Actor, reason and time of a command."""
+    return {"actor": "watch", "reason": "because", "event_at": backend.now()} | changes
