@@ -20,8 +20,8 @@ from include.playbook.thresholds import Thresholds
 from include.settings import PROJECT_ROOT
 
 RUNBOOKS = PROJECT_ROOT / "docs" / "runbooks"
-PYTHON = ".venv/bin/python"
-COMMAND = f"{PYTHON} -m include.playbook_command runbooks"
+PLAYBOOK = "bin/playbook"
+COMMAND = f"{PLAYBOOK} runbooks"
 
 
 def runbook_pages(playbook: Playbook) -> Mapping[str, str]:
@@ -83,7 +83,7 @@ def _linked(playbook: Playbook, component: str) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    text = _environment().get_template(template).render(command=f"`{COMMAND}`", python=PYTHON, told=told, **values)
+    text = _environment().get_template(template).render(command=f"`{COMMAND}`", program=PLAYBOOK, told=told, **values)
     return text.rstrip() + "\n"
 
 

@@ -113,10 +113,9 @@ def severity_at_opening(playbook: Playbook, scenario: ScenarioId, cause: Cause) 
     return found.severity if entry is None else entry.severity
 
 
-def raised_by_harm(
+def raised_by_harm(  # noqa: PLR0917 - what was measured, in one row
     rules: HarmRules,
     current: Severity,
-    *,
     stale_seconds: float | None,
     loss_risk: float,
     symbols_hit: Collection[str],

@@ -1,4 +1,4 @@
-"""The playbook's command line: ``python -m include.playbook_command --help``.
+"""The playbook's command line: ``bin/playbook --help``.
 
 Stands beside the rooms because it shows two of them: the playbook, and the incidents that came of it.
 """
