@@ -74,7 +74,7 @@ class KafkaCanary:
                     "auto.offset.reset": "error",
                     "fetch.wait.max.ms": 1_000,
                     "fetch.error.backoff.ms": 100,
-                    "queued.min.messages": 1,
+                    "queued.min.messages": 100,  # when so many wait, librdkafka pauses fetching for a second
                     "queued.max.messages.kbytes": 256,
                 },
             )

@@ -46,6 +46,7 @@ _CODES: dict[int, Code] = {
             KafkaError.FENCED_LEADER_EPOCH,
             KafkaError.UNKNOWN_LEADER_EPOCH,
             KafkaError.OFFSET_NOT_AVAILABLE,
+            KafkaError._NOENT,  # no leader was found to ask
         ),
         Code.NO_LEADER,
     ),
