@@ -14,7 +14,7 @@ from typing import Any
 
 from include.incidents.book import Book
 from include.incidents.derivation import derive_hand_overs, derive_incident, derive_symptoms, row_values
-from include.incidents.errors import UnknownIncidentError
+from include.incidents.errors import CorruptStoreError, UnknownIncidentError
 from include.incidents.ids import incident_id, parse_incident_id
 from include.incidents.timeline import RawEntry, entry_hash, genesis
 
@@ -59,35 +59,38 @@ def verify(book: Book, only: str | None = None) -> tuple[Finding, ...]:
 
 
 def check_chain(entries: Iterable[RawEntry], incident: str, count: int, head: str) -> Iterator[Finding]:
-    """Findings on one timeline that should have ``count`` entries and end with the hash ``head``."""
-    entries = sorted(entries, key=lambda entry: entry.number)
-    previous, expected = genesis(incident), 1
-    for entry in entries:
+    """Findings on one timeline that should have ``count`` entries and end with the hash ``head``.
+
+    An entry is not blamed for not following one that is blamed already, or gone.
+    """
+    previous: str | None = genesis(incident)
+    expected = 1
+    for entry in sorted(entries, key=lambda entry: entry.number):
         yield from _missing(incident, range(expected, min(entry.number, count + 1)))
-        yield from _check_entry(entry, previous if entry.number == expected else None, count)
-        previous, expected = entry.hash, max(expected, entry.number + 1)
+        wrong = _wrong(entry, previous if entry.number == expected else None, count)
+        if wrong:
+            yield wrong
+        previous, expected = None if wrong else entry.hash, max(expected, entry.number + 1)
     yield from _missing(incident, range(expected, count + 1))
-    if len(entries) == count and expected == count + 1 and previous != head:
+    if expected == count + 1 and previous not in (None, head):
         yield Finding(
             incident, count, Problem.BROKEN_CHAIN, "its hash is not the one that the incident's row ends with"
         )
 
 
-def _check_entry(entry: RawEntry, previous: str | None, count: int) -> Iterator[Finding]:
+def _wrong(entry: RawEntry, previous: str | None, count: int) -> Finding | None:
     def finding(problem: Problem, text: str) -> Finding:
         return Finding(entry.incident_id, entry.number, problem, text)
 
     if not 1 <= entry.number <= count:
-        yield finding(Problem.INSERTED, f"it was never recorded: the incident has {count} entries")
-    elif entry_hash(entry) != entry.hash:
+        return finding(Problem.INSERTED, f"it was never recorded: the incident has {count} entries")
+    if entry_hash(entry) != entry.hash:
         if (place := _recorded_as(entry, count)) is not None:
-            yield finding(Problem.MOVED, f"it was recorded as entry {place}")
-        else:
-            yield finding(Problem.CHANGED, "its content does not fit its hash")
-    elif previous is not None and entry.previous != previous:
-        yield finding(
-            Problem.BROKEN_CHAIN, "it does not follow the entry before it: one of the two was put there later"
-        )
+            return finding(Problem.MOVED, f"it was recorded as entry {place}")
+        return finding(Problem.CHANGED, "its content does not fit its hash")
+    if previous not in (None, entry.previous):
+        return finding(Problem.BROKEN_CHAIN, "it does not follow the entry before it: one of them was put there later")
+    return None
 
 
 def _recorded_as(entry: RawEntry, count: int) -> int | None:
@@ -107,11 +110,12 @@ def _verify_one(book: Book, incident: str) -> Iterator[Finding]:
         return
     broken = list(check_chain(entries, incident, row["entries"], row["head"]))
     yield from broken
+    if broken:  # what follows from a timeline that is not whole proves nothing about the rows
+        return
     try:
         yield from _check_rows(book, row, entries)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        if not broken:  # a broken chain is said already; what follows from it need not make sense
-            yield Finding(incident, None, Problem.WRONG_ROW, f"it cannot be told from its timeline ({error})")
+    except (CorruptStoreError, ValueError, LookupError, TypeError, AttributeError) as error:
+        yield Finding(incident, None, Problem.WRONG_ROW, f"its rows cannot be compared with its timeline: {error}")
 
 
 def _check_rows(book: Book, row: Mapping[str, Any], entries: tuple[RawEntry, ...]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from include.playbook.names import Cause, Component, ScenarioId, Severity, Sympt
 from include.runtime.clock import ManualClock
 from tests.support.postgres import PostgresServer
 
-START_MS = 1_794_000_000_000  # 2026-11-06T20:00:00Z
+START_MS = 1_794_000_000_000  # 2026-11-06T21:20:00Z
 
 
 @dataclass
