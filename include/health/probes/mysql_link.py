@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mysql.connector
+from sqlalchemy.exc import DBAPIError
 
 from include.health.observations import Code, Facts, Observation
 from include.health.observations import Probe as ProbeName
@@ -164,7 +165,8 @@ def failure_code(error: Exception, spent: float) -> Code:
         return Code.UNREACHABLE
     if kind is not ErrorKind.CONNECTIVITY:
         return Code(kind.value)
-    if (match := _SYSTEM_ERROR.search(str(error))) and (code := _SYSTEM_CODES.get(int(match[1]))):
+    words = str(error.orig if isinstance(error, DBAPIError) else error)
+    if (match := _SYSTEM_ERROR.search(words)) and (code := _SYSTEM_CODES.get(int(match[1]))):
         return code
     return Code.TIMEOUT if spent >= CONNECT_SECONDS else Code.CONNECTIVITY
 
