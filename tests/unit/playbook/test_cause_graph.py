@@ -44,6 +44,7 @@ STORIES = [
     ("column dropped: the job meets 1054", (C.MYSQL, K.SCHEMA_MISMATCH, C.PROCESSOR, Y.MYSQL_SCHEMA), YES),
     ("column dropped: the job cannot connect", (C.MYSQL, K.SCHEMA_MISMATCH, C.PROCESSOR, Y.MYSQL_CONNECTIVITY), NO),
     ("disk full: the job meets 1021", (C.MYSQL, K.DISK_FULL, C.PROCESSOR, Y.MYSQL_DISK_FULL), YES),
+    ("locks: a statement waits longer than its deadline", (C.MYSQL, K.LOCKS, C.PROCESSOR, Y.MYSQL_CONNECTIVITY), YES),
     ("locks: batches are slow", (C.MYSQL, K.LOCKS, C.PROCESSOR, Y.BATCH_SLOW), YES),
     ("MySQL down: Spark's Kafka exception", (C.MYSQL, K.PROCESS_GONE, C.PROCESSOR, Y.KAFKA_TRANSPORT), NO),
     ("MySQL down: the producer is silent", (C.MYSQL, K.PROCESS_GONE, C.PRODUCER, Y.NO_NEW_MESSAGES), NO),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,7 @@ from include.playbook.names import Cause, Component, ScenarioId
 from include.playbook.playbook import DATA, get_playbook, load_playbook
 from include.playbook.thresholds import KafkaDownThresholds, LagThresholds
 from include.services.names import SERVICES
+from include.settings import PROJECT_ROOT
 
 S = ScenarioId
 
@@ -90,6 +92,27 @@ def test_texts_for_telling_causes_apart_name_only_probes_and_codes_that_exist(sc
     for entry in get_playbook().scenarios[scenario].causes:
         named = set(entry.told_apart_by.split("`")[1::2])
         assert named <= words, f"{entry.cause}: {named - words}"
+
+
+RULES = PROJECT_ROOT / "include" / "health" / "rules"
+SHARED = ("process_findings", "log_hints", "supervised_process")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "modules"),
+    [
+        (S.KAFKA_DOWN, ("kafka_down*", "kafka_signals*", *SHARED)),
+        (S.STREAM_PROCESSOR_FAILURE, ("stream_processor*", "processor*", "batch*", *SHARED)),
+        (S.MYSQL_NOT_WRITING, ("mysql_*", *SHARED)),
+        (S.PRODUCER_SILENT, ("producer*", "trade_feed*", "rate_limits*", *SHARED)),
+        (S.KAFKA_LAG, ("kafka_lag*", "lag*")),
+    ],
+)
+def test_every_cause_that_the_rules_can_give_is_described(scenario: ScenarioId, modules: tuple[str, ...]) -> None:
+    sources = [file for pattern in modules for file in RULES.glob(f"{pattern}.py")]
+    named = {Cause[name] for file in sources for name in re.findall(r"\bCause\.([A-Z_]+)", file.read_text())}
+    described = {entry.cause for entry in get_playbook().scenarios[scenario].causes}
+    assert named - {Cause.UNKNOWN, Cause.NONE} <= described
 
 
 def test_each_scenario_is_about_another_component() -> None:
