@@ -44,7 +44,7 @@ Script = Iterable[tuple[float, Action]]  # seconds after the begin, and what hap
 Look = Callable[[float], Observation]
 
 _CYCLE = 60  # seconds after which the schedule of the looks repeats
-_LONG_LOOK_SECONDS = 0.95
+_LONG_LOOK_SECONDS = 0.5  # its result comes with a later second
 
 
 class Plant:
@@ -155,6 +155,6 @@ class Plant:
         now = self.now
         for process in self.processes:
             process.begin(now)
-        self.market.traded_at = self.producer.data_at = now
+        self.market.traded_at = now
+        self.producer.begin(now)
         self.processor.begin(now)
-        self.producer._serving = True

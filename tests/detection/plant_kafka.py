@@ -12,8 +12,8 @@ PARTITIONS = 3  # the third one has no symbol, so it stays empty
 
 class Broker:
     """``refuses``: how an acks=all write to the canary topic fails although the broker answers. ``leaderless``:
-    partitions of crypto-trades that take nothing. ``slow``: factor of every round trip. ``commits``: whether offsets
-    of a group can be committed at all; ``mirrored``: whether the job does it.
+    partitions of crypto-trades that take nothing. ``topic_problems``: what metadata tell. ``slow``: factor of every
+    round trip. ``commits``: whether offsets of a group can be committed at all; ``mirrored``: whether the job does it.
     """
 
     def __init__(self, process: Process) -> None:
@@ -30,7 +30,7 @@ class Broker:
 
     def takes(self, partition: int) -> bool:
         """Whether a record of that partition is acknowledged."""
-        return self.process.answers and partition not in self.leaderless and not self.topic_problems
+        return self.process.answers and partition not in self.leaderless
 
     def append(self, partition: int, count: int, created_at: float) -> None:
         """Acknowledge ``count`` records."""

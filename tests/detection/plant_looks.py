@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 RETENTION_SECONDS = 7 * 86_400.0
 _POOL = 251
-_TRANSPORT = "Local: Broker transport failure"
 _PROCESSES_ALL_OLD_SECONDS = 30.0
 
 
@@ -113,7 +112,7 @@ class Looks:
         """``KAFKA_CANARY``."""
         broker = self._plant.broker
         if not broker.process.answers:
-            return self._kafka_away(Probe.KAFKA_CANARY, 2.0)
+            return self._kafka_away(Probe.KAFKA_CANARY, 1.8)
         if broker.refuses is not None:
             return failed(Probe.KAFKA_CANARY, broker.refuses, f"Broker: {broker.refuses.value}", 0.02)
         return self._slowed(self._canary[self._turn])
@@ -122,7 +121,7 @@ class Looks:
         """``KAFKA_METADATA``."""
         broker = self._plant.broker
         if not broker.process.answers:
-            return self._kafka_away(Probe.KAFKA_METADATA, 2.0)
+            return self._kafka_away(Probe.KAFKA_METADATA, 1.8)
         if broker.topic_problems:
             facts = ClusterFacts(brokers=1, controller=1, topic_problems=dict(broker.topic_problems), seconds=0.004)
             return _ok(Probe.KAFKA_METADATA, facts)
@@ -132,16 +131,16 @@ class Looks:
         """``KAFKA_GROUP``."""
         broker = self._plant.broker
         if not broker.process.answers:
-            return self._kafka_away(Probe.KAFKA_GROUP, 2.0)
+            return self._kafka_away(Probe.KAFKA_GROUP, 2.7)
         if not broker.commits:
-            return failed(Probe.KAFKA_GROUP, Code.TIMEOUT, "Broker: Coordinator not available", 2.0)
+            return failed(Probe.KAFKA_GROUP, Code.TIMEOUT, "Broker: Coordinator not available", 2.7)
         return self._slowed(self._group[self._turn])
 
     def offsets(self, now: float) -> Observation:
         """``OFFSETS``: ends and commits in one round."""
         broker = self._plant.broker
         if not broker.process.answers:
-            return self._kafka_away(Probe.OFFSETS, 2.0)
+            return self._kafka_away(Probe.OFFSETS, 1.8)
         ends, committed = broker.stale_ends or broker.ends, broker.committed
         ahead = self._plant.clock_ahead_of_records
         waiting = [broker.waiting_seconds(0, now), broker.waiting_seconds(1, now)]
@@ -159,7 +158,7 @@ class Looks:
     def _kafka_away(self, probe: Probe, deadline: float) -> Observation:
         if self._plant.kafka.hung:
             return failed(probe, Code.TIMEOUT, "Local: Timed out", deadline)
-        return failed(probe, Code.TRANSPORT, _TRANSPORT, 1.0)
+        return failed(probe, Code.REFUSED, "no broker accepts connections", 0.65)
 
     def _slowed(self, observation: Observation) -> Observation:
         slow = self._plant.broker.slow
@@ -175,7 +174,7 @@ class Looks:
         producer, market, process = plant.producer, plant.market, plant.producer.process
         if not process.answers:
             if process.hung:
-                return failed(Probe.PRODUCER, Code.TIMEOUT, "read timed out", 1.5)
+                return failed(Probe.PRODUCER, Code.TIMEOUT, "read timed out", 0.9)
             return failed(Probe.PRODUCER, Code.REFUSED, "connection refused")
         event_age = now - producer.data_at + 0.2
         calm = producer.calm()
@@ -247,7 +246,7 @@ class Looks:
         process = processor.process
         if not process.answers:
             if process.hung:
-                return failed(Probe.PROCESSOR, Code.TIMEOUT, "read timed out", 1.5)
+                return failed(Probe.PROCESSOR, Code.TIMEOUT, "read timed out", 0.9)
             return failed(Probe.PROCESSOR, Code.REFUSED, "connection refused")
         last, batch = processor.last, processor.batch
         phase = processor.phase(now)
@@ -259,6 +258,7 @@ class Looks:
             batch_running=phase is not None,
             batch_age_seconds=now - batch.began if phase is not None and batch is not None else 0.0,
             batch_phase=phase.value if phase else None,
+            phase_age_seconds=processor.phase_age(now),
             last_batch=None
             if last is None
             else BatchFacts(
@@ -274,6 +274,7 @@ class Looks:
             last_error=processor.error,
             last_error_age_seconds=now - processor.error_at if processor.error else None,
             last_error_code=processor.error_code if processor.error else None,
+            last_error_number=processor.error_number if processor.error else None,
         )
         return _ok(Probe.PROCESSOR, facts)
 
@@ -330,10 +331,12 @@ class Looks:
 
     def mysql_locks(self, now: float) -> Observation:
         """``MYSQL_LOCKS``."""
-        refused = self._mysql_refuses(Probe.MYSQL_LOCKS) or self._new_login(Probe.MYSQL_LOCKS)
+        refused = self._mysql_refuses(Probe.MYSQL_LOCKS)
         if refused is not None:
             return refused
-        since = self._plant.database.lock_since
+        fault, since = self._plant.database.fault, self._plant.database.lock_since
+        if fault is not None and not fault.reads:
+            return failed(Probe.MYSQL_LOCKS, fault.code, fault.text, 0.01, fault.number)
         if since is None:
             return self._no_locks
         waits = LocksFacts(waiting=1, longest_wait_seconds=min(5.0, now - since), blockers=("connection 71, idle",))

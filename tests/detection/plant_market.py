@@ -43,6 +43,7 @@ class Market:
         self._left = [0.5, 0.5]
         self._rates = [0.0, 0.0]
         self._minute = -1
+        self._thin = 0
         self._step = rng.randrange(_NOISE)
 
     def rate(self) -> float:
@@ -71,6 +72,8 @@ class Market:
     def _new_minute(self, now: float) -> None:
         hour = now % 86_400 / 3_600
         day = 1.0 + 0.6 * math.sin((hour - 9) / 24 * 2 * math.pi) if self.curve else 1.0
+        self._thin = max(0, self._thin - 1)
+        if self._quiet_minutes and hour < 6 and self._rng.random() < 0.015:
+            self._thin = self._rng.choice((1, 1, 2, 3))  # minutes in which hardly anything is traded
         for index, base in enumerate(_BASE_RATES):
-            thin = self._quiet_minutes and hour < 6 and self._rng.random() < 0.02  # hardly anything for a minute
-            self._rates[index] = base * day * (0.002 if thin else self._rng.uniform(0.8, 1.2))
+            self._rates[index] = base * day * (0.001 if self._thin else self._rng.uniform(0.8, 1.2))

@@ -21,6 +21,7 @@ _KAFKA_GIVES_UP_SECONDS, _KAFKA_RETRY_SECONDS = 7.0, 120.0
 _MYSQL_RETRY_SECONDS = 60.0
 _LONGEST_PAUSE, _SHUT_DOWN_SECONDS = 4.0, 2.0
 _NOISE = 509
+_LOG_CLASSES = {"kafka": "kafka", "mysql": "mysql"}  # include.health.probes.log_events
 
 
 @dataclass
@@ -69,9 +70,9 @@ class Processor:
         self.status = JobStatus.STARTING
         self.batch: Batch | None = None
         self.error: str | None = None
-        self.error_at, self.error_code = 0.0, Code.UNKNOWN
+        self.error_at, self.error_code, self.error_number = 0.0, Code.UNKNOWN, None
         self.errors: dict[str, int] = {}  # lines for the log since somebody looked
-        self._serving, self._ran_before = False, False
+        self._pid, self._ran_before = 0, False
         self._query_at = 0.0  # the next try to start the query
         self._query_runs = False
         self._unreadable_since: float | None = None
@@ -83,7 +84,8 @@ class Processor:
 
     def begin(self, now: float) -> None:
         """It has been running since long before the story."""
-        self._serving = self._ran_before = self._query_runs = True
+        self._pid = self.process.pid
+        self._ran_before = self._query_runs = True
         self.status, self.batches = JobStatus.RUNNING, 7_000
         self.last = Done(7_000, 20, now - 0.5, 0.4, 0.06)
         self.committed_at = self.rows_at = now - 0.5
@@ -91,16 +93,14 @@ class Processor:
     # --- Time passes -------------------------------------------------------------------------------------------
     def step(self, now: float) -> None:
         """One second of work."""
-        if not self.process.alive:
-            self._serving = False
+        process = self.process
+        if not process.answers:
             return
-        if self.process.hung or now < self.process.serving_at:
-            return
-        if not self._serving:
+        if process.pid != self._pid:
             self._boot(now)
         if self._ends_at is not None:
             if now >= self._ends_at:
-                self.process.end(now, 1)
+                process.end(now, 1)
             return
         if not self._query_runs:
             if now >= self._query_at:
@@ -110,12 +110,8 @@ class Processor:
         else:
             self._plan(now)
 
-    def calm(self) -> bool:
-        """Whether it runs without a trouble."""
-        return self.status is JobStatus.RUNNING and self._serving and self.error is None
-
     def _boot(self, now: float) -> None:
-        self._serving, self._query_runs, self.status = True, False, JobStatus.STARTING
+        self._pid, self._query_runs, self.status = self.process.pid, False, JobStatus.STARTING
         self._query_at = now + _SESSION_SECONDS * self._rng.uniform(0.8, 1.4)
         self.batch = self.last = self.error = self._failing_since = self._unreadable_since = self._ends_at = None
         self._pause = 0.5
@@ -126,8 +122,14 @@ class Processor:
         refusal = self._database.refusal()
         if not self._broker.process.answers:
             self._query_failed(now, "kafka: KafkaException: Local: Broker transport failure", Code.TRANSPORT)
-        elif refusal is not None and refusal.code is not Code.SCHEMA:
-            self._query_failed(now, f"mysql: {refusal.text}", refusal.code, may_retry=refusal.code not in STRUCTURAL)
+        elif refusal is not None and (not refusal.reads or refusal.code is Code.CAPACITY):  # it reads first
+            self._query_failed(
+                now,
+                f"mysql: {refusal.text}",
+                refusal.code,
+                number=refusal.number,
+                may_retry=refusal.code not in STRUCTURAL,
+            )
         else:
             self._query_runs, self.status = True, JobStatus.RUNNING
             self.query_runs += 1
@@ -205,15 +207,17 @@ class Processor:
         if waited < refusal.seconds:
             return
         if refusal.code in STRUCTURAL or waited >= _MYSQL_RETRY_SECONDS:
-            self._query_failed(now, f"mysql: {refusal.text}", refusal.code, may_retry=False)
+            self._query_failed(now, f"mysql: {refusal.text}", refusal.code, number=refusal.number, may_retry=False)
             return
         self.status = JobStatus.RETRYING_MYSQL
         if int(waited) % 4 == 0:
             self._note("mysql")
 
-    def _query_failed(self, now: float, error: str, code: Code, *, may_retry: bool = True) -> None:
-        self.error, self.error_at, self.error_code = error, now, code
-        self._note(error.split(":", 1)[0])
+    def _query_failed(
+        self, now: float, error: str, code: Code, *, number: int | None = None, may_retry: bool = True
+    ) -> None:
+        self.error, self.error_at, self.error_code, self.error_number = error, now, code, number
+        self._note(_LOG_CLASSES.get(error.split(":", 1)[0], "other"))
         self._query_runs, self.batch, self._unreadable_since = False, None, None
         self._failing_since = self._failing_since or now
         if may_retry and now - self._failing_since <= _KAFKA_RETRY_SECONDS:
@@ -227,6 +231,13 @@ class Processor:
         self.errors[kind] = self.errors.get(kind, 0) + 1
 
     # --- For the looks -----------------------------------------------------------------------------------------
+    def phase_age(self, now: float) -> float:
+        """Seconds that the running batch has been in its phase."""
+        batch = self.batch
+        if batch is None:
+            return 0.0
+        return now - (batch.began if now < batch.mysql_at else batch.mysql_at)
+
     def phase(self, now: float) -> Phase | None:
         """Where the running batch is."""
         if self.batch is None:

@@ -37,17 +37,16 @@ class Producer:
         self.weight, self._weight_minute, self._asked_at = 3, -1, 0.0
         self.last_error: str | None = None
         self.wants_more_rest = False  # a person's script, or a repair, keeps the REST side busy
-        self._serving = False
+        self._pid = 0
         self._ids_at_start: list[int] | None = None
 
     # --- Time passes -------------------------------------------------------------------------------------------
     def step(self, now: float) -> None:
         """One second of work."""
         if not self.process.answers:
-            self._serving = False
             return
-        if not self._serving:
-            self._begin(now)
+        if self.process.pid != self._pid:
+            self._boot(now)
         if self._market.stream is Stream.OK and self.untrusted_since is None:
             self._receive(now)
         else:
@@ -110,9 +109,13 @@ class Producer:
         return max(0.0, self._market.retry_after_until - now)
 
     # --- Ways in -----------------------------------------------------------------------------------------------
-    def _begin(self, now: float) -> None:
+    def begin(self, now: float) -> None:
+        """It has been running since long before the story."""
+        self._pid, self.data_at = self.process.pid, now
+
+    def _boot(self, now: float) -> None:
         """Start behind what the topic holds; what is missing is fetched by id."""
-        self._serving, self._ids_at_start = True, list(self._market.ids)
+        self._pid, self._ids_at_start = self.process.pid, list(self._market.ids)
         self.received = list(self.acked)
         self._unsent.clear()
         self._due = [0, 0]

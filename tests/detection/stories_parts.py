@@ -43,18 +43,15 @@ KAFKA_STORIES = (
     simple(
         "kafka_partition_without_leader",
         "One partition of crypto-trades has no leader; the canary's topic is well.",
-        all_of(
-            sets("broker", leaderless=frozenset({0}), topic_problems={}),
-            sets("broker", topic_problems={"crypto-trades": "partition 0 has no leader"}),
-        ),
+        sets("broker", leaderless=frozenset({0}), topic_problems={"crypto-trades": "partition 0 has no leader"}),
         sets("broker", leaderless=frozenset(), topic_problems={}),
         fault(K, Cause.PARTIAL_OUTAGE, within=10, target=Component.KAFKA),
     ),
     simple(
         "kafka_topic_missing",
         "Somebody deletes crypto-trades.",
-        sets("broker", topic_problems={"crypto-trades": "missing"}),
-        sets("broker", topic_problems={}),
+        sets("broker", leaderless=frozenset({0, 1}), topic_problems={"crypto-trades": "missing"}),
+        sets("broker", leaderless=frozenset(), topic_problems={}),
         fault(K, Cause.TOPIC_MISSING, within=10, target=Component.KAFKA),
     ),
     simple(
