@@ -60,6 +60,8 @@ class KafkaDownRules:
         self._signals.changed = False
         verdict = self._judge.conclude(at, self._finding(at), self._signals.figures())
         self._signals.in_trouble = verdict.state.bad
+        if verdict.state.bad:
+            self._signals.watch.accounted()
         return verdict
 
     def resumed(self, at: float) -> None:

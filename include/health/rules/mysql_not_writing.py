@@ -91,7 +91,10 @@ class MysqlNotWritingRules:
         if not self._troubles.changed and self._judge.settled(at):
             return self._judge.verdict
         self._troubles.changed = False
-        return self._judge.conclude(at, self._finding(at), self._figures())
+        verdict = self._judge.conclude(at, self._finding(at), self._figures())
+        if verdict.state.bad:
+            self._watch.accounted()
+        return verdict
 
     def resumed(self, at: float) -> None:
         """See :class:`Rules`."""

@@ -64,6 +64,10 @@ class ProcessWatch:
         """The present process has answered."""
         self._served = self.life is Life.ALIVE
 
+    def accounted(self) -> None:
+        """Its restart belongs to a trouble that is told of already: no record of its own."""
+        self.restarted_at = 0.0
+
     @property
     def ending(self) -> str:
         """How the last process ended, in words."""
