@@ -1,0 +1,144 @@
+"""How a scenario's trouble becomes part of its root's incident, and when it becomes one of its own again."""
+
+from __future__ import annotations
+
+from include.health.verdicts import Verdict
+from include.incidents.correlation_roots import Candidate, RootFinder
+from include.incidents.correlation_step import CorrelationLimits, Step
+from include.incidents.decisions import Adopt, ClearSymptom, Merge, Open, Place, Reason
+from include.incidents.model import IncidentState
+from include.incidents.situation import OpenView
+from include.playbook.names import ScenarioId, Symptom
+
+# Classes that name a fault by themselves. Others (silent, slow, gone) may be the late consequence of anything.
+_SPECIFIC = frozenset(
+    {
+        Symptom.MYSQL_CONNECTIONS,
+        Symptom.MYSQL_LOCKED,
+        Symptom.MYSQL_READ_ONLY,
+        Symptom.MYSQL_DISK_FULL,
+        Symptom.MYSQL_CREDENTIALS,
+        Symptom.MYSQL_SCHEMA,
+        Symptom.MYSQL_DATA,
+        Symptom.KAFKA_REFUSES,
+        Symptom.EXCHANGE_UNREACHABLE,
+        Symptom.RATE_LIMITED,
+        Symptom.BAD_FRAMES,
+        Symptom.ID_GAP,
+        Symptom.ROWS_MISSING,
+    }
+)
+
+
+def opening(step: Step, verdict: Verdict, reason: Reason, text: str) -> Open:
+    """An incident of its own."""
+    return Open(
+        at=step.at,
+        scenario=verdict.scenario,
+        target=verdict.target,
+        reason=reason,
+        text=text,
+        evidence=verdict.evidence,
+        cause=verdict.cause,
+        severity=step.severity_of(verdict),
+        onset=verdict.onset or verdict.since or step.at,
+        summary=verdict.reason,
+    )
+
+
+def joining(
+    step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView | None, *, limits: CorrelationLimits
+) -> Adopt | Merge:
+    """Part of the root's incident; the record that it may have is merged."""
+    if own is not None:
+        return _merging(step, verdict, root, into, own)
+    symptom = verdict.symptom or Symptom.NOT_OBSERVABLE
+    verifying = any(
+        v.incident.id == into.incident_id and v.incident.state is IncidentState.VERIFYING for v in step.views
+    )
+    return Adopt(
+        at=step.at,
+        scenario=verdict.scenario,
+        target=verdict.target,
+        reason=root.reason,
+        text=f"{verdict.reason} {root.scenario} is responsible for {symptom}: {root.because}.",
+        evidence=verdict.evidence,
+        into=into,
+        symptom=symptom,
+        onset=verdict.onset or step.at,
+        deadline=step.deadline(limits) if verifying else None,
+    )
+
+
+def merge_late(step: Step, finder: RootFinder, verdict: Verdict, own: OpenView, limits: CorrelationLimits) -> None:
+    """The root was found a moment after its symptom had opened an incident."""
+    late = own.incident.opened_at.timestamp() + limits.late_root
+    if step.at > late:
+        return
+    for root in finder.candidates(verdict, latest_onset=late):
+        if root.place and not is_own(root.place, own):
+            step.decide(_merging(step, verdict, root, root.place, own))
+            return
+
+
+def is_own(place: Place, own: OpenView | None) -> bool:
+    """Whether that is the scenario's own incident."""
+    return own is not None and place.incident_id == own.incident.id
+
+
+def _merging(step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView) -> Merge:
+    return Merge(
+        at=step.at,
+        scenario=verdict.scenario,
+        target=own.incident.target,
+        reason=Reason.ROOT_FOUND_LATE,
+        text=f"{verdict.reason} {root.scenario} is responsible for it: {root.because}.",
+        evidence=verdict.evidence,
+        incident_id=own.incident.id,
+        into=into,
+        symptom=verdict.symptom or Symptom.NOT_OBSERVABLE,
+        onset=verdict.onset or step.at,
+    )
+
+
+class Splits:
+    """Attached scenarios that show a fault which no open incident explains: two faults stay two."""
+
+    def __init__(self) -> None:
+        self._since: dict[ScenarioId, float] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Something may have to be split."""
+        return bool(self._since)
+
+    def forget(self, scenario: ScenarioId) -> None:
+        """Its trouble is over."""
+        self._since.pop(scenario, None)
+
+    def look(self, step: Step, finder: RootFinder, verdict: Verdict) -> None:
+        """Split it when it has been unexplained for as long as it would wait for a root."""
+        scenario = verdict.scenario
+        adopter = step.adopter[scenario]
+        attached = next(s for s in adopter.attached if s.scenario is scenario)
+        own_fault = verdict.symptom in _SPECIFIC and not attached.residual and not step.is_record(verdict)
+        explained = any(c.place for c in finder.candidates(verdict, latest_onset=float("inf")))
+        if not own_fault or explained or scenario not in step.followed:
+            self.forget(scenario)
+            return
+        since = self._since.setdefault(scenario, step.at)
+        if step.at - since < step.playbook.scenarios[scenario].hold_seconds:
+            return
+        self.forget(scenario)
+        text = f"{verdict.reason} {adopter.incident.id} does not explain {verdict.symptom}: a fault of its own."
+        step.decide(
+            ClearSymptom(
+                at=step.at,
+                scenario=scenario,
+                target=attached.target,
+                reason=Reason.NOT_EXPLAINED,
+                text=text,
+                incident_id=adopter.incident.id,
+            )
+        )
+        step.decide(opening(step, verdict, Reason.NOT_EXPLAINED, text))
