@@ -71,13 +71,13 @@ class Envelope:
     """
 
     def __init__(self, seconds: float, size: int) -> None:
-        self._seconds, self.window = seconds, TrendWindow(size)
+        self.seconds, self.window = seconds, TrendWindow(size)
         self._interval: int | None = None
         self._least = math.inf
 
     def add(self, at: float, value: float) -> float | None:
         """Take a sample; the minimum of an interval when this sample begins the next one."""
-        interval = int(at // self._seconds)
+        interval = int(at // self.seconds)
         if interval == self._interval:
             self._least = min(self._least, value)
             return None
@@ -85,7 +85,7 @@ class Envelope:
         if finished is not None and self._interval is not None:
             if interval - self._interval > _LONGEST_GAP:
                 self.window.clear()
-            self.window.add(self._interval * self._seconds, finished)
+            self.window.add(self._interval * self.seconds, finished)
         self._interval, self._least = interval, value
         return finished
 

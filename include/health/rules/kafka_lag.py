@@ -1,0 +1,239 @@
+"""The lag of spark-group: detection §3 S5. Judged by time, not by numbers of records: how long the oldest unread record
+has been waiting, whether that grows, and how long the backlog would take to drain.
+"""
+
+from __future__ import annotations
+
+import math
+
+from include.health.config import DetectorConfig
+from include.health.observations import (
+    Observation,
+    OffsetsFacts,
+    Outcome,
+    Probe,
+    ProcessorFacts,
+    RowsFacts,
+)
+from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.lag_causes import LagCauses
+from include.health.rules.lag_trend import LagTrend
+from include.health.rules.offset_rounds import OffsetRounds, Round
+from include.health.rules.troubles import Kind, Troubles
+from include.health.verdicts import State, Verdict
+from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
+from include.playbook.thresholds import LagThresholds
+
+_RATE_SECONDS = 60.0
+_INTERVAL_SECONDS = 4.0  # two rounds
+_LATE_SHARE = 0.8  # of the retention: loss is near
+_STILL_SECONDS = 10.0  # without a commit
+
+_ELSEWHERE = (Cause.CONSUMER_STOPPED, Cause.SLOW_MYSQL_WRITES, Cause.UNKNOWN)  # what is seen here begins elsewhere
+_NOT_COMMITTED = Kind(
+    Cause.OFFSETS_NOT_COMMITTED, Symptom.LAG_GROWS, Probe.OFFSETS, direct=True, severity=Severity.SEV_4
+)
+_RETENTION = Kind(Cause.RETENTION_LOSS, Symptom.LAG_GROWS, Probe.OFFSETS, direct=True)
+_LOSS = Kind(Cause.RETENTION_LOSS, Symptom.LAG_GROWS, Probe.OFFSETS, direct=True, severity=Severity.SEV_1)
+
+
+class KafkaLagRules:
+    """See the module's text and :class:`include.health.rules.base.Rules`."""
+
+    scenario = ScenarioId.KAFKA_LAG
+    target = Component.LAG
+    probes = frozenset({Probe.OFFSETS, Probe.PROCESSOR, Probe.MYSQL_LEDGER})
+    needs = frozenset({Probe.OFFSETS})
+
+    def __init__(self, thresholds: LagThresholds, config: DetectorConfig) -> None:
+        self._thresholds = t = thresholds
+        interval = config.micro_batch_seconds
+        self._limit = max(t.waiting_seconds, 3 * interval)
+        self._warning = max(t.warning_seconds, 2 * interval)
+        self._exit = max(t.exit_seconds, 2 * interval)
+        self._judge = Judge(self.scenario, self.target, thresholds, config)
+        self._troubles = Troubles(self._judge.evidence)
+        define = self._troubles.define
+        looks = math.ceil(t.exit_for_seconds / t.confirm_seconds)
+        self._retention = define(2, 3, dwell=t.dwell_seconds)
+        self._lag = define(2, looks, of=3, dwell=t.dwell_seconds)
+        self._uncommitted = define(1, 2, dwell=t.dwell_seconds)
+        self._catching_up, self._rising = define(2, 2), define(2, 2)
+        self._rounds = OffsetRounds(max(_RATE_SECONDS, 10 * interval))
+        self._trend = LagTrend(interval=max(_INTERVAL_SECONDS, 2 * interval), points=t.slope_points, p=t.slope_p)
+        self._causes = LagCauses(t, config)
+        self._counted: dict[int, int] = {}  # next offsets, by the ledger or the processor
+        self._counted_before, self._counted_moved_at = 0, -math.inf
+        self._still_seconds = max(_STILL_SECONDS, 4 * interval)
+        self._waiting = self._incoming = self._finished = self._drain = 0.0
+        self._sample_due = 0.0
+        self._seen_at = 0.0  # the last valid round
+        self._unseen = Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="No observation yet.")
+        self._handlers = {
+            Probe.OFFSETS: self._offsets,
+            Probe.PROCESSOR: self._processor,
+            Probe.MYSQL_LEDGER: self._ledger,
+        }
+
+    def observe(self, at: float, observation: Observation) -> None:
+        """See :class:`Rules`."""
+        if observation.outcome is not Outcome.BLIND:
+            self._handlers[observation.probe](at, observation)
+
+    def verdict(self, at: float) -> Verdict:
+        """See :class:`Rules`."""
+        if not self._troubles.changed and self._judge.settled(at):
+            return self._judge.verdict
+        self._troubles.changed = False
+        return self._judge.conclude(at, self._finding(at), self._figures())
+
+    def resumed(self, at: float) -> None:
+        """See :class:`Rules`."""
+        self._troubles.interrupted()
+        self._rounds.interrupted()
+        self._causes.interrupted()
+        self._trend.clear()
+        self._judge.resumed(at)
+        self._counted.clear()
+        self._counted_before = 0
+
+    # --- What is seen --------------------------------------------------------------------------------------------
+    def _processor(self, at: float, observation: Observation) -> None:
+        facts = observation.facts if isinstance(observation.facts, ProcessorFacts) else None
+        self._causes.processor(at, facts)
+        if facts is not None:
+            self._counted.update(facts.offsets)
+
+    def _ledger(self, _at: float, observation: Observation) -> None:
+        if isinstance(observation.facts, RowsFacts):
+            counted = self._counted
+            for partition, offset in observation.facts.offsets.items():
+                if offset > counted.get(partition, 0):
+                    counted[partition] = offset
+
+    def _offsets(self, at: float, observation: Observation) -> None:
+        facts = observation.facts
+        if observation.outcome is not Outcome.OK or not isinstance(facts, OffsetsFacts):
+            said = observation.error or observation.code.value
+            self._not_seen(Cause.UNKNOWN, Symptom.KAFKA_TRANSPORT, f"Kafka does not tell the offsets: {said}")
+            return
+        newest = self._rounds.take(at, facts)
+        if newest is None:
+            reason = (
+                "The offsets make no measurement: ends before what is committed, or a leader that has just changed."
+            )
+            self._not_seen(Cause.MONITORING_BLIND, Symptom.NOT_OBSERVABLE, reason)
+            return
+        self._seen_at = at
+        self._waiting = max(newest.waiting.values(), default=0.0)
+        self._incoming, self._finished = self._rounds.rates()
+        self._drain = self._rounds.drain_seconds(self._incoming, self._finished)
+        self._trend.add(at, self._waiting)
+        if self._waiting <= self._exit and not self._lag.signal.onset:
+            self._causes.learn(at, self._incoming)
+        self._judge_retention(at, newest)
+        if self._judge_commits(at, newest):
+            return
+        self._judge_lag(at, newest)
+
+    def _not_seen(self, cause: Cause, symptom: Symptom, reason: str) -> None:
+        if reason != self._unseen.reason:
+            self._unseen = Finding(state=State.UNKNOWN, cause=cause, symptom=symptom, reason=reason)
+            self._troubles.changed = True
+
+    # --- What it means -------------------------------------------------------------------------------------------
+    def _judge_retention(self, at: float, newest: Round) -> None:
+        used = self._waiting / self._rounds.retention_seconds
+        if used < self._thresholds.retention_share and not newest.deleted:
+            if not self._retention.quiet:
+                self._retention.good(at)
+            return
+        if newest.deleted:
+            text = f"{newest.deleted} records have been deleted before they were read."
+        else:
+            text = f"Unread records have used up {used:.0%} of the topic's retention; then they are deleted."
+        kind = _LOSS if newest.deleted or used >= _LATE_SHARE else _RETENTION
+        self._retention.bad(at, kind, lambda: text)
+
+    def _judge_commits(self, at: float, newest: Round) -> bool:
+        """Whether rows advance and the group's offsets do not: then the lag is a wrong figure and no lag."""
+        silent = at - self._rounds.committed_at
+        uncommitted = 0
+        if silent >= self._still_seconds and newest.lag:
+            counted = sum(self._counted.get(partition, 0) for partition in newest.waiting)
+            if counted > self._counted_before > 0:
+                self._counted_moved_at = at
+            self._counted_before = counted
+            if at - self._counted_moved_at < self._still_seconds:
+                uncommitted = counted - newest.committed
+        if uncommitted <= 0:
+            if not self._uncommitted.quiet:
+                self._uncommitted.good(at)
+            return False
+        if silent >= self._thresholds.uncommitted_seconds:
+            text = (
+                f"{uncommitted} records are counted in MySQL, and their offsets are not committed for {silent:.0f} s."
+            )
+            self._uncommitted.bad(at, _NOT_COMMITTED, lambda: text)
+        return True
+
+    def _judge_lag(self, at: float, newest: Round) -> None:
+        waiting, growth = self._waiting, self._trend.growth
+        rising = growth is not None and waiting > self._trend.newest
+        over = waiting > self._limit
+        bad = over and (rising or self._drain > self._thresholds.drain_seconds)
+        if at >= self._sample_due and (bad or not self._lag.quiet):
+            self._sample_due = at + self._thresholds.confirm_seconds - 0.5  # rounds come a little late
+            self._sample(at, newest, bad=bad)
+        if over and not bad:
+            text = f"{newest.lag} records wait, the oldest for {waiting:.0f} s; read in about {self._drain:.0f} s."
+            self._catching_up.bad(at, self._kind(newest, warning=True), lambda: text)
+        elif not self._catching_up.quiet:
+            self._catching_up.good(at)
+        if waiting > self._warning and rising and not bad and growth is not None:
+            slope = growth.slope * 60
+            text = f"The oldest unread record waits for {waiting:.0f} s, {slope:.1f} s more each minute."
+            self._rising.bad(at, self._kind(newest, warning=True), lambda: text)
+        elif not self._rising.quiet:
+            self._rising.good(at)
+
+    def _sample(self, at: float, newest: Round, *, bad: bool) -> None:
+        if bad:
+            self._lag.bad(at, self._kind(newest, warning=False), lambda: self._text(newest))
+        elif self._waiting < self._exit or not self._lag.confirmed:
+            self._lag.good(at)
+
+    def _kind(self, newest: Round, *, warning: bool) -> Kind:
+        cause = self._causes.cause(self._rounds, newest, self._incoming, self._finished)
+        return Kind(cause, Symptom.LAG_GROWS, Probe.OFFSETS, direct=cause not in _ELSEWHERE, warning=warning)
+
+    def _text(self, newest: Round) -> str:
+        drain = "it does not shrink" if math.isinf(self._drain) else f"it would take {self._drain:.0f} s to drain"
+        return (
+            f"{newest.lag} records wait, the oldest for {self._waiting:.0f} s; {self._incoming:.1f} come and "
+            f"{self._finished:.1f} are finished each second: {drain}."
+        )
+
+    # --- The conclusion ------------------------------------------------------------------------------------------
+    def _finding(self, at: float) -> Finding:
+        if not self._seen_at or at - self._seen_at > self._thresholds.blind_seconds:
+            return self._unseen
+        if finding := self._troubles.worst(self._judge):
+            return finding
+        newest = self._rounds.newest
+        if newest is None or newest.lag == 0:
+            return Finding(state=State.HEALTHY, reason="Nothing waits in crypto-trades.")
+        return Finding(state=State.HEALTHY, reason="What waits in crypto-trades is read in good time.")
+
+    def _figures(self) -> Figures:
+        newest = self._rounds.newest
+        if newest is None:
+            return {}
+        return {
+            "lag_records": newest.lag,
+            "waiting_seconds": round(self._waiting, 1),
+            "incoming_per_second": round(self._incoming, 1),
+            "finished_per_second": round(self._finished, 1),
+            "drain_seconds": None if math.isinf(self._drain) else round(self._drain, 1),
+            "retention_used": round(self._waiting / self._rounds.retention_seconds, 3),
+        }

@@ -1,0 +1,296 @@
+"""The Spark job fails: detection §3 S2. Its process, its query, its running batch, its progress, its durations."""
+
+from __future__ import annotations
+
+from include.health.config import DetectorConfig
+from include.health.observations import (
+    Code,
+    LogFacts,
+    Observation,
+    OffsetsFacts,
+    Outcome,
+    Probe,
+    ProcessorFacts,
+)
+from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.batch_history import BatchHistory
+from include.health.rules.processor_errors import cause_of, symptom_of_canary
+from include.health.rules.supervised_process import SupervisedProcess
+from include.health.rules.troubles import Kind, Troubles
+from include.health.verdicts import State, Verdict
+from include.playbook.names import Cause, Component, ScenarioId, Symptom
+from include.playbook.thresholds import StreamProcessorThresholds
+
+_RUNNING, _FAILED = "running", "failed"
+_RETRYING = ("retrying_mysql", "restarting_query")
+_IN_MYSQL = "mysql"
+_CANARY_NEWS_SECONDS = 15.0
+_FEWEST_ROWS = 20  # before a share of invalid ones means anything
+_ROWS_PER_SECOND = 5_000.0  # that a batch with a backlog is granted at least
+_MYSQL_SHARE = 0.5
+_SETTLED_SECONDS = 5.0
+
+_SLOW_SPARK = Kind(Cause.BATCHES_SLOW, Symptom.BATCH_SLOW, Probe.PROCESSOR, direct=True, warning=True)
+_SLOW_MYSQL = Kind(Cause.BATCHES_SLOW, Symptom.MYSQL_SLOW, Probe.PROCESSOR, warning=True)
+_INVALID = Kind(Cause.SCHEMA_MISMATCH, Symptom.BAD_FRAMES, Probe.PROCESSOR, direct=True, warning=True)
+_ERROR_LINES = Kind(Cause.UNKNOWN, None, Probe.LOGS, direct=True, warning=True)
+_NO_PROGRESS = Kind(Cause.NO_PROGRESS, Symptom.NO_PROGRESS, Probe.PROCESSOR)
+
+
+class StreamProcessorFailureRules:
+    """See the module's text and :class:`include.health.rules.base.Rules`."""
+
+    scenario = ScenarioId.STREAM_PROCESSOR_FAILURE
+    target = Component.PROCESSOR
+    probes = frozenset({Probe.PROCESSES, Probe.PROCESSOR, Probe.OFFSETS, Probe.MYSQL_CANARY, Probe.LOGS})
+    needs = frozenset({Probe.PROCESSOR})
+
+    def __init__(self, thresholds: StreamProcessorThresholds, config: DetectorConfig) -> None:
+        self._thresholds = t = thresholds
+        self._interval = config.micro_batch_seconds
+        self._judge = Judge(self.scenario, self.target, thresholds, config)
+        self._troubles = Troubles(self._judge.evidence)
+        define = self._troubles.define
+        self._failed = define(1, 3, dwell=t.dwell_seconds)
+        self._process = SupervisedProcess(
+            self.target.value,
+            Probe.PROCESSOR,
+            thresholds=thresholds,
+            config=config,
+            troubles=self._troubles,
+            useless=(Cause.NO_PROGRESS, Symptom.NO_PROGRESS),
+        )
+        self._retrying = define(2, 3, dwell=t.dwell_seconds)  # the second sample is taken after retrying_seconds
+        self._hung = define(1, 1, dwell=t.dwell_seconds)
+        self._no_progress = define(1, 2, dwell=t.dwell_seconds)
+        self._slow = define(t.spike_batches, t.calm_batches, of=t.spike_window_batches)
+        self._invalid, self._error_lines = define(3, 3), define(1, 1)
+        self._batches = BatchHistory(
+            interval=self._interval,
+            seconds=t.spike_seconds,
+            deviations=t.spike_deviations,
+            slow=self._slow.signal,
+        )
+        self._facts: ProcessorFacts | None = None
+        self._ends: dict[int, tuple[int, int]] = {}  # partition → end, and where reading begins at the latest
+        self._idle_at = 0.0  # when there was nothing to read, or something was finished
+        self._backlog, self._batch_age = 0, 0.0
+        self._retrying_since: float | None = None
+        self._canary: tuple[float, Code] | None = None
+        self._handlers = {
+            Probe.PROCESSES: self._process.processes,
+            Probe.PROCESSOR: self._processor,
+            Probe.OFFSETS: self._offsets,
+            Probe.MYSQL_CANARY: self._mysql,
+            Probe.LOGS: self._logs,
+        }
+
+    def observe(self, at: float, observation: Observation) -> None:
+        """See :class:`Rules`."""
+        if observation.outcome is not Outcome.BLIND:
+            self._handlers[observation.probe](at, observation)
+
+    def verdict(self, at: float) -> Verdict:
+        """See :class:`Rules`."""
+        if not self._troubles.changed and self._judge.settled(at):
+            return self._judge.verdict
+        self._troubles.changed = False
+        return self._judge.conclude(at, self._finding(at), self._figures())
+
+    def resumed(self, at: float) -> None:
+        """See :class:`Rules`."""
+        self._troubles.interrupted()
+        self._process.interrupted()
+        self._batches.interrupted()
+        self._judge.resumed(at)
+        self._ends.clear()
+        self._idle_at, self._retrying_since, self._facts = at, None, None
+
+    # --- What is seen --------------------------------------------------------------------------------------------
+    def _processor(self, at: float, observation: Observation) -> None:
+        facts = observation.facts
+        if observation.outcome is not Outcome.OK or not isinstance(facts, ProcessorFacts):
+            self._facts = None
+            self._process.unanswered(at, observation)
+            return
+        self._facts = facts
+        self._process.answered(at)
+        if self._batches.take(at, facts):
+            self._finished(at, facts)
+        if facts.status == _RUNNING:
+            if self._process.starting and (facts.last_batch is not None or not self._unread(facts)):
+                self._process.works()
+            if not self._failed.quiet and not self._process.starting:
+                self._failed.good(at)
+        self._judge_query(at, facts)
+        self._judge_batch(at, facts)
+        self._judge_progress(at, facts)
+
+    def _offsets(self, _at: float, observation: Observation) -> None:
+        facts = observation.facts
+        if isinstance(facts, OffsetsFacts):
+            for partition, own in facts.partitions.items():
+                self._ends[partition] = (own.end, own.start if own.committed is None else own.committed)
+
+    def _mysql(self, at: float, observation: Observation) -> None:
+        self._canary = (at, observation.code) if observation.outcome is Outcome.FAILED else None
+
+    def _logs(self, at: float, observation: Observation) -> None:
+        self._process.logs(at, observation)
+        if not isinstance(observation.facts, LogFacts):
+            return
+        classes = observation.facts.errors.get(self.target.value, {})
+        count = sum(classes.values())
+        if count >= self._thresholds.error_lines:
+            told = ", ".join(f"{name} {number}" for name, number in sorted(classes.items()))
+            self._error_lines.bad(at, _ERROR_LINES, lambda: f"{count} new errors in stream_processor.log: {told}.")
+        elif not self._error_lines.quiet:
+            self._error_lines.good(at)
+
+    # --- What it means -------------------------------------------------------------------------------------------
+    def _finished(self, at: float, facts: ProcessorFacts) -> None:
+        """A batch has ended."""
+        batch = facts.last_batch
+        if batch is None:
+            return
+        self._idle_at = max(self._idle_at, at - batch.committed_age_seconds)
+        invalid = batch.input_rows >= _FEWEST_ROWS and batch.invalid_rows > (
+            self._thresholds.invalid_share * batch.input_rows
+        )
+        if invalid:
+            text = f"{batch.invalid_rows} of {batch.input_rows} records of a batch are invalid."
+            self._invalid.bad(at, _INVALID, lambda: text)
+        elif not self._invalid.quiet:
+            self._invalid.good(at)
+        if self._slow.signal.onset:
+            self._describe_slow(at)
+        self._slow.quiet = self._slow.signal.state is State.HEALTHY
+
+    def _describe_slow(self, at: float) -> None:
+        batch, usual, share = self._batches.newest, self._batches.usual, self._batches.mysql_share
+        if batch is not None:
+            normally = "" if usual is None else f", usually {usual:.1f} s"
+            text = f"Batches take {batch.duration_seconds:.1f} s{normally}; {share:.0%} of it in MySQL."
+            self._slow.describe(at, _SLOW_MYSQL if share >= _MYSQL_SHARE else _SLOW_SPARK, lambda: text)
+
+    def _judge_query(self, at: float, facts: ProcessorFacts) -> None:
+        """Is the query dead, or being tried again?"""
+        if facts.status == _FAILED:
+            cause, symptom = cause_of(facts.last_error_code)
+            self._process.blames(at, cause, symptom)
+            kind = Kind(cause, symptom, Probe.PROCESSOR, direct=True)
+            self._failed.bad(at, kind, lambda: f"The streaming query has ended: {facts.last_error or 'no error told'}")
+        elif facts.status in _RETRYING:
+            self._tries_again(at, facts)
+        elif self._retrying_since is not None and self._works_again(at, self._retrying_since, facts):
+            self._retrying.good(at)
+            if self._retrying.quiet:
+                self._retrying_since = None
+
+    def _tries_again(self, at: float, facts: ProcessorFacts) -> None:
+        cause, symptom = cause_of(facts.last_error_code)
+        if facts.last_error_code is None:
+            mysql = facts.status == _RETRYING[0]
+            cause = Cause.WRITE_FAILURE if mysql else Cause.KAFKA_CONNECTION
+            symptom = Symptom.MYSQL_CONNECTIVITY if mysql else Symptom.KAFKA_TRANSPORT
+        self._process.blames(at, cause, symptom)
+        kind = Kind(cause, symptom, Probe.PROCESSOR)
+        began = self._retrying_since is None
+        since = self._retrying_since = self._retrying_since or at
+        what = "retries a transaction" if facts.status == _RETRYING[0] else "starts its query again"
+        text = f"stream_processor {what}: {facts.last_error or 'no error told'}"
+        if began or at - since >= self._thresholds.retrying_seconds:
+            self._retrying.bad(at, kind, lambda: text)
+        else:
+            self._retrying.describe(at, kind, lambda: text)
+
+    def _works_again(self, at: float, since: float, facts: ProcessorFacts) -> bool:
+        """It says that it runs; did it finish anything since, or is there nothing to finish?"""
+        batch = facts.last_batch
+        if batch is not None and at - batch.committed_age_seconds > since:
+            return True
+        return not self._unread(facts) and at - since > _SETTLED_SECONDS
+
+    def _judge_batch(self, at: float, facts: ProcessorFacts) -> None:
+        age, before = facts.batch_age_seconds, self._batch_age
+        self._batch_age = age
+        if not facts.batch_running or age < before:
+            self._backlog = self._unread(facts)
+            if not self._hung.quiet:
+                self._hung.good(at)
+            return
+        limit = self._longest_batch()
+        if age <= limit:
+            return
+        if facts.batch_phase == _IN_MYSQL:
+            kind = Kind(Cause.BATCH_HUNG, self._mysql_symptom(at, facts), Probe.PROCESSOR, direct=True)
+        else:
+            kind = Kind(Cause.BATCH_HUNG, Symptom.BATCH_HUNG, Probe.PROCESSOR, direct=True)
+        phase = facts.batch_phase or "planning"
+        text = f"The running batch is {age:.0f} s old (phase {phase}); batches may take {limit:.0f} s."
+        self._hung.bad(at, kind, lambda: text)
+
+    def _longest_batch(self) -> float:
+        t, p95 = self._thresholds, self._batches.p95
+        own = 0.0 if p95 is None else t.hung_batch_factor * p95
+        return max(t.hung_batch_seconds, 3 * self._interval, own) + self._backlog / _ROWS_PER_SECOND
+
+    def _mysql_symptom(self, at: float, facts: ProcessorFacts) -> Symptom:
+        """A batch that hangs in MySQL: is it MySQL that hangs?"""
+        if self._canary is not None and at - self._canary[0] <= _CANARY_NEWS_SECONDS:
+            return symptom_of_canary(self._canary[1]) or Symptom.BATCH_HUNG
+        age = facts.last_error_age_seconds
+        if age is not None and age < facts.batch_age_seconds:
+            cause, symptom = cause_of(facts.last_error_code)
+            if cause in (Cause.WRITE_FAILURE, Cause.SCHEMA_MISMATCH):
+                return symptom
+        return Symptom.BATCH_HUNG
+
+    def _judge_progress(self, at: float, facts: ProcessorFacts) -> None:
+        """Records wait, and nothing is done about them."""
+        if not self._idle_at or facts.batch_running or self._process.starting or not self._unread(facts):
+            self._idle_at = at
+        if at - self._idle_at < max(self._thresholds.no_progress_seconds, 4 * self._interval):
+            if not self._no_progress.quiet:
+                self._no_progress.good(at)
+            return
+        text = f"{self._unread(facts)} records wait, and no batch has run for {at - self._idle_at:.0f} s."
+        self._no_progress.bad(at, _NO_PROGRESS, lambda: text)
+
+    def _unread(self, facts: ProcessorFacts) -> int:
+        offsets, unread = facts.offsets, 0
+        for partition, (end, begin) in self._ends.items():
+            unread += max(0, end - max(offsets.get(partition, 0), begin))
+        return unread
+
+    # --- The conclusion ------------------------------------------------------------------------------------------
+    def _finding(self, at: float) -> Finding:
+        found = self._process.held(at, self._judge) or self._troubles.worst(self._judge)
+        return found or self._process.recovering(self._judge) or self._well()
+
+    def _well(self) -> Finding:
+        facts = self._facts
+        if facts is None:
+            reason = "stream_processor has not been seen lately."
+            return Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason=reason)
+        if self._process.starting:
+            return Finding(state=State.HEALTHY, reason="stream_processor is starting.")
+        if facts.status == _RUNNING:
+            return Finding(state=State.HEALTHY, reason="The query runs, and batches are finished.")
+        return Finding(state=State.HEALTHY, reason=f"stream_processor says that it is {facts.status}.")
+
+    def _figures(self) -> Figures:
+        facts = self._facts
+        if facts is None:
+            return {}
+        batch, usual = facts.last_batch, self._batches.usual
+        return {
+            "status": facts.status,
+            "batch_seconds": None if batch is None else round(batch.duration_seconds, 2),
+            "usual_batch_seconds": None if usual is None else round(usual, 2),
+            "mysql_share": round(self._batches.mysql_share, 2),
+            "batch_rows": None if batch is None else batch.input_rows,
+            "committed_age_seconds": None if batch is None else round(batch.committed_age_seconds, 1),
+            "running_batch_seconds": round(facts.batch_age_seconds, 1) if facts.batch_running else 0.0,
+            "unread": self._unread(facts),
+        }
