@@ -9,36 +9,37 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from include.incidents.model import AttachedSymptom, Incident
+from include.incidents.model import AttachedSymptom, Entry, Incident
 from include.incidents.store import IncidentStore
 from include.playbook.names import Severity
 
 _COLOURS = {Severity.SEV_1: "bold red", Severity.SEV_2: "red", Severity.SEV_3: "yellow", Severity.SEV_4: "dim"}
+_LATE_SECONDS = 2.0
 
 
 def incident_table(incidents: Iterable[Incident]) -> Table:
     """One row each, in the given order; moments in UTC."""
-    table = _table("incident", "severity", "scenario", "about", "cause", "state", "opened (UTC)", "summary")
+    table = _table("incident", "severity", "state", "opened (UTC)", "scenario · target · cause, and what is known")
     for each in incidents:
-        words = (each.id, _severity(each.severity), each.scenario, each.target, each.cause, each.state)
-        table.add_row(*words, _moment(each.opened_at), escape(each.summary))
+        what = f"{each.scenario} · {each.target} · {_words(each.cause)}\n{escape(each.summary)}"
+        table.add_row(each.id, _severity(each.severity), _words(each.state), _moment(each.opened_at), what)
     return table
 
 
 def incident_page(store: IncidentStore, incident_id: str) -> Iterator[RenderableType]:
     """The parts of the page. Raises :class:`~include.incidents.errors.UnknownIncidentError`."""
     incident = store.incident(incident_id)
-    yield f"[bold]{incident.id}[/]  {_severity(incident.severity)}  {incident.state}  {escape(incident.summary)}"
+    state = f"{_severity(incident.severity)}  {_words(incident.state)}"
+    yield f"[bold]{incident.id}[/]  {state}  {escape(incident.summary)}"
     yield f"Scenario {incident.scenario} (docs/runbooks/{incident.scenario}.md), about {incident.target}"
-    yield f"Cause: {incident.cause.replace('_', ' ')}; reported by {escape(incident.reported_by)}"
+    yield f"Cause: {_words(incident.cause)}; reported by {escape(incident.reported_by)}"
     yield f"First sign {_moment(incident.onset_at)}, opened {_moment(incident.opened_at)}{_ending(incident)} (UTC)"
     yield ""
     yield "[bold]Timeline[/]"
-    timeline = _table("", "happened (UTC)", "recorded after", "who", "what", "text")
+    timeline = _table("", "happened (UTC)", "what", "by", "text")
     for entry in store.timeline(incident_id):
-        delay = f"{(entry.recorded_at - entry.event_at).total_seconds():.1f} s"
-        when = _moment(entry.event_at)
-        timeline.add_row(str(entry.number), when, delay, escape(entry.actor), entry.kind, escape(entry.text))
+        what, text = _words(entry.kind), escape(entry.text) + _late(entry)
+        timeline.add_row(str(entry.number), _moment(entry.event_at), what, escape(entry.actor), text)
     yield timeline
     if symptoms := store.symptoms(incident_id):
         yield "[bold]Symptoms it is responsible for[/]"
@@ -59,7 +60,7 @@ def incident_page(store: IncidentStore, incident_id: str) -> Iterator[Renderable
 def _symptoms(symptoms: Iterable[AttachedSymptom]) -> Table:
     table = _table("scenario", "about", "symptom", "attached (UTC)", "now", "why")
     for each in symptoms:
-        words = (each.scenario, each.target, each.symptom, _moment(each.attached_at), _now(each))
+        words = (each.scenario, each.target, _words(each.symptom), _moment(each.attached_at), _now(each))
         table.add_row(*words, escape(each.reason))
     return table
 
@@ -70,6 +71,16 @@ def _now(symptom: AttachedSymptom) -> str:
     if symptom.residual:
         return "[yellow]outlived the root[/]"
     return f"to be clear by {_moment(symptom.deadline_at)}" if symptom.deadline_at else "there"
+
+
+def _late(entry: Entry) -> str:
+    """Noted long after it happened: say so."""
+    seconds = (entry.recorded_at - entry.event_at).total_seconds()
+    return f" [dim](recorded {seconds:.0f} s later)[/]" if seconds >= _LATE_SECONDS else ""
+
+
+def _words(word: str) -> str:
+    return word.replace("_", " ")
 
 
 def _ending(incident: Incident) -> str:
@@ -87,7 +98,8 @@ def _moment(moment: datetime) -> str:
 
 
 def _table(*columns: str) -> Table:
+    """Of plain text, in which only the last column gives way on a narrow terminal."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for column in columns:
-        table.add_column(column, no_wrap=column in ("incident", "severity", "about", "opened (UTC)", "happened (UTC)"))
+        table.add_column(column, no_wrap=column is not columns[-1])
     return table

@@ -131,7 +131,7 @@ def test_incidents_lists_the_newest_first_and_the_open_ones_alone(store: MemoryI
     assert code == 0
     assert output.index(there) < output.index(over)
     assert all(
-        words in output for words in ("SEV-1", "kafka_down", "process_gone", "false_positive", "Kafka [is] away")
+        words in output for words in ("SEV-1", "kafka_down · kafka · process gone", "false positive", "Kafka [is] away")
     )
     code, output = run("incidents", "--open")
     assert there in output
@@ -157,7 +157,7 @@ def test_show_tells_the_whole_story(store: MemoryIncidentStore) -> None:
         "docs/runbooks/kafka_down.md",
         "Cause: process gone; reported by watch",
         "First sign 2026-03-04 02:59:56",
-        "the disk [red]was[/] full",
+        "the disk [red]was[/] full (recorded ",
         "kafka explains lag_grows",
         "nobody: a person follows the runbook",
         "explained by kafka",
