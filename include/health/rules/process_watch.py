@@ -91,7 +91,7 @@ class ProcessWatch:
             if self.pid is not None:
                 self._starts.append(at)
                 self.restarted_at, self.restarted_on_request = at, self._was_held
-            elif self._was_held or (now.age_seconds or self._start_seconds) < self._start_seconds:
+            elif self._was_held or (now.age_seconds is not None and now.age_seconds < self._start_seconds):
                 self._starts.append(at - (now.age_seconds or 0.0))
             self.pid, self._was_held, self._served = now.pid, False, False
         if life is not self.life:
