@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from include.incidents.errors import StoreVersionError
-from include.incidents.sql_engine import create_store_engine
+from include.incidents.sql_engine import create_store_engine, reading
 from include.incidents.tables import VERSION_TABLE
 
 NEWEST = "0001"  # the newest migration; kept here so that a look at a database in order need not load Alembic
@@ -30,7 +30,7 @@ def migrate(url: str) -> None:
 
 def migrate_engine(engine: Engine) -> None:
     """See :func:`migrate`. Costs one look when nothing is to be done."""
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         current = _version(connection)
     if current == NEWEST:
         return

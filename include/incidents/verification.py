@@ -67,7 +67,7 @@ def check_chain(entries: Iterable[RawEntry], incident: str, count: int, head: st
     expected = 1
     for entry in sorted(entries, key=lambda entry: entry.number):
         yield from _missing(incident, range(expected, min(entry.number, count + 1)))
-        wrong = _wrong(entry, previous if entry.number == expected else None, count)
+        wrong = _wrong(entry, previous if entry.number == expected else None, range(expected, count + 1))
         if wrong:
             yield wrong
         previous, expected = None if wrong else entry.hash, max(expected, entry.number + 1)
@@ -78,14 +78,14 @@ def check_chain(entries: Iterable[RawEntry], incident: str, count: int, head: st
         )
 
 
-def _wrong(entry: RawEntry, previous: str | None, count: int) -> Finding | None:
+def _wrong(entry: RawEntry, previous: str | None, places: range) -> Finding | None:
     def finding(problem: Problem, text: str) -> Finding:
         return Finding(entry.incident_id, entry.number, problem, text)
 
-    if not 1 <= entry.number <= count:
-        return finding(Problem.INSERTED, f"it was never recorded: the incident has {count} entries")
+    if entry.number not in places:
+        return finding(Problem.INSERTED, "it was never recorded: there is no such entry, or another one has its number")
     if entry_hash(entry) != entry.hash:
-        if (place := _recorded_as(entry, count)) is not None:
+        if (place := _recorded_as(entry, places.stop - 1)) is not None:
             return finding(Problem.MOVED, f"it was recorded as entry {place}")
         return finding(Problem.CHANGED, "its content does not fit its hash")
     if previous not in (None, entry.previous):
