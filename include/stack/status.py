@@ -19,6 +19,7 @@ from include.services.factory import controller_from_settings
 from include.settings import Settings
 from include.stack import airflow
 from include.stack.console import console
+from include.stack.incident_lines import incident_lines
 
 _REFRESH_SECONDS = 1.0
 _COLOURS = {ServiceState.RUNNING: "green", ServiceState.STARTING: "yellow", ServiceState.STOPPING: "yellow"}
@@ -53,13 +54,13 @@ class StatusView:
         self._last: Positions | None = None
 
     def render(self) -> Group:
-        """Processes, symbols, partitions, problems."""
+        """Processes, symbols, partitions, open incidents, problems."""
         positions = self._positions.read()
         last, self._last = self._last, positions
         parts = [self._process_table(), _symbol_table(positions, last), _partition_table(positions, last)]
         footer = Text(f"Airflow: {airflow.url(self._settings)}   {_freshness(positions)}", style="bold")
         problems = [Text(f"{name}: {reason}", style="red") for name, reason in sorted(positions.problems.items())]
-        return Group(*parts, footer, *problems)
+        return Group(*parts, footer, *incident_lines(self._settings), *problems)
 
     def close(self) -> None:
         """Free connections."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from include.broker.topics import ensure_topics, expected_topics
+from include.incidents.factory import store_from_settings
 from include.services.controller import ServiceController
 from include.services.factory import controller_from_settings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
@@ -102,6 +103,9 @@ def _start_exchange(settings: Settings, controller: ServiceController) -> None:
 
 
 def _start_airflow(settings: Settings, controller: ServiceController) -> None:
+    with step("Incident store is current"):
+        with contextlib.closing(store_from_settings(settings)) as store:
+            store.open_incidents()  # the first use makes or changes its tables
     with step("Airflow is healthy: API server, scheduler, Dag processor, triggerer"):
         airflow_setup.prepare_airflow(settings)
         for name in AIRFLOW_PROCESSES:

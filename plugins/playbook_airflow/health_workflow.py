@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,8 @@ def health_workflow(scenario: str) -> None:
         from include.settings import get_settings
         from playbook_airflow.health_steps import open_or_join
 
-        return open_or_join(event, str(run_id), store_from_settings(get_settings()))
+        with closing(store_from_settings(get_settings())) as store:
+            return open_or_join(event, str(run_id), store)
 
     @task(task_id="hand_over_to_remediation", **_STEP)
     def hand_over_to_remediation(event: dict[str, Any], incident: dict[str, Any], run_id: str | None = None) -> str:
@@ -46,7 +48,8 @@ def health_workflow(scenario: str) -> None:
         from include.settings import get_settings
         from playbook_airflow.health_steps import hand_over
 
-        return hand_over(event, incident["incident_id"], str(run_id), store_from_settings(get_settings()))
+        with closing(store_from_settings(get_settings())) as store:
+            return hand_over(event, incident["incident_id"], str(run_id), store)
 
     watch = HealthSensor(task_id="watch", scenario=scenario, branches=BRANCHES, **_STEP)
     event: Any = watch.output

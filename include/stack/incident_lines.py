@@ -1,0 +1,32 @@
+"""The open incidents as ``make status`` shows them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from rich.text import Text
+
+from include.incidents.errors import StoreUnavailableError
+from include.incidents.factory import store_from_settings
+from include.incidents.model import Incident
+from include.settings import Settings
+
+_COLOURS = {1: "bold red", 2: "red", 3: "yellow", 4: "dim"}  # by severity
+
+
+def incident_lines(settings: Settings) -> list[Text]:
+    """One line for each open incident, the worst first; one line that says so when there is none."""
+    try:
+        with closing(store_from_settings(settings)) as store:
+            incidents = store.open_incidents()
+    except StoreUnavailableError as error:
+        return [Text(f"Incidents: not known ({error})", style="red")]
+    if not incidents:
+        return [Text("Incidents: none open", style="green")]
+    return [_line(incident) for incident in sorted(incidents, key=lambda i: (i.severity, i.opened_at))]
+
+
+def _line(incident: Incident) -> Text:
+    about = (incident.id, incident.severity.label, incident.scenario, incident.state)
+    text = f"{'  '.join(about)}  since {incident.onset_at:%H:%M:%S} UTC: {incident.summary}"
+    return Text(text, style=_COLOURS[incident.severity])
