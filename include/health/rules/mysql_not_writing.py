@@ -260,13 +260,17 @@ class MysqlNotWritingRules:
         if not self._excused(at):
             self._judge_writes(at)
 
+    def _cause(self, told: Cause) -> Cause:
+        """The job only knows that its connection is lost; a trouble under way may have a cause already."""
+        return self._judge.verdict.cause if self._judge.bad and told is Cause.UNKNOWN else told
+
     def _judge_writes(self, at: float) -> None:
         """The processor met an error, or waits for MySQL."""
         own = self._processor
         self._wanted_at = at
         known = known_cause(own.error)
         text = f"{known[2] if known else ''}: {own.text}."
-        kind = known and Kind(known[0], known[1], Probe.PROCESSOR)
+        kind = known and Kind(self._cause(known[0]), known[1], Probe.PROCESSOR)
         if own.refused is not None:
             self._hit(at)
             self._writes.sample(at, kind, lambda: text)
