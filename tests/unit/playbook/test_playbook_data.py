@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from include.health.config import DetectorConfig
 from include.health.observations import Code, Probe
+from include.health.rules.catalog import rules_of
 from include.playbook.errors import PlaybookDataError, UnknownScenarioError
 from include.playbook.names import Cause, Component, ScenarioId
 from include.playbook.playbook import DATA, get_playbook, load_playbook
@@ -113,6 +115,13 @@ def test_every_cause_that_the_rules_can_give_is_described(scenario: ScenarioId, 
     named = {Cause[name] for file in sources for name in re.findall(r"\bCause\.([A-Z_]+)", file.read_text())}
     described = {entry.cause for entry in get_playbook().scenarios[scenario].causes}
     assert named - {Cause.UNKNOWN, Cause.NONE} <= described
+
+
+def test_what_is_said_to_be_watched_is_what_the_rules_watch() -> None:
+    scenarios = get_playbook().scenarios
+    for rules in rules_of({each: scenarios[each].thresholds for each in ScenarioId}, DetectorConfig()):
+        assert set(scenarios[rules.scenario].probes) == rules.probes, rules.scenario
+        assert scenarios[rules.scenario].target is rules.target
 
 
 def test_each_scenario_is_about_another_component() -> None:
