@@ -9,7 +9,3 @@ class HealthError(Exception):
 
 class ProberInUseError(HealthError):
     """Somebody follows this prober already, or it is closed."""
-
-
-class HealthDocumentError(HealthError):
-    """A process answered at its health port, but not with the document that was agreed."""

@@ -71,6 +71,7 @@ class Report:
                 "weight_limit": client.budget.limit,
                 "retry_after_seconds": round(client.gate.seconds_left(), 1),
                 "times_limited": client.gate.times_closed,
+                "limit_status": client.gate.last_status,
                 "polling": producer.repairer.polling,
                 "trades_fetched": producer.repairer.trades_fetched,
                 "gaps_repaired": producer.repairer.gaps_repaired,

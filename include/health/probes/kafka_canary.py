@@ -130,6 +130,8 @@ class KafkaCanary:
         what = "read back what was written"
         try:
             if self._next is None or not self._next <= offset <= self._next + _FAR:
+                # A client that knows no leader yet (or an old one) would wait a second before it asks for it.
+                self._consumer.list_topics(self._topic, timeout=max(0.1, self._look.left))
                 self._consumer.assign([TopicPartition(self._topic, 0, offset)])
                 self._next = offset
             while self._look.left > 0 and (message := self._consumer.poll(self._look.left)) is not None:

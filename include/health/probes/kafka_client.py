@@ -123,7 +123,8 @@ class Look:
         code = code_of(error)
         if code is Code.OWN_FAULT:
             return blind(name, code, f"{what}: {error.str()}", number=error.code())
-        if self._refused and self._all_down and code in (Code.TIMEOUT, Code.TRANSPORT):
+        nobody = code is Code.TRANSPORT or (code is Code.TIMEOUT and self._all_down)
+        if nobody and self._refused:
             return failed(name, Code.REFUSED, f"{what}: no broker accepts connections", number=error.code())
         if code is Code.TRANSPORT and self.left < _USED_UP_SECONDS:  # connections open, yet none becomes usable
             return failed(name, Code.TIMEOUT, f"{what}: no usable connection within the time", number=error.code())
