@@ -34,7 +34,7 @@ class Market:
         self.first_ids = _FIRST_IDS
         self.surge = [1.0, 1.0]
         self.quiet = False
-        self.curve = True  # whether the rate follows the hours of the day
+        self.curve = True  # whether the rate follows the hours of the day and changes from minute to minute
         self.stream = Stream.OK
         self.rest: Code | None = None
         self.retry_after_until = 0.0
@@ -75,5 +75,6 @@ class Market:
         self._thin = max(0, self._thin - 1)
         if self._quiet_minutes and hour < 6 and self._rng.random() < 0.015:
             self._thin = self._rng.choice((1, 1, 2, 3))  # minutes in which hardly anything is traded
+        spread = 0.2 if self.curve else 0.02
         for index, base in enumerate(_BASE_RATES):
-            self._rates[index] = base * day * (0.001 if self._thin else self._rng.uniform(0.8, 1.2))
+            self._rates[index] = base * day * (0.001 if self._thin else self._rng.uniform(1 - spread, 1 + spread))

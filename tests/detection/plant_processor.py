@@ -210,6 +210,8 @@ class Processor:
             self._query_failed(now, f"mysql: {refusal.text}", refusal.code, number=refusal.number, may_retry=False)
             return
         self.status = JobStatus.RETRYING_MYSQL
+        self.error, self.error_at = f"mysql: {refusal.code.value}, the transaction is tried again", now
+        self.error_code, self.error_number = refusal.code, None
         if int(waited) % 4 == 0:
             self._note("mysql")
 

@@ -82,11 +82,11 @@ COMPOUND_STORIES = (
     ),
     Story(
         "late_root",
-        "The broker hangs while the probes of Kafka see nothing for 40 seconds: the symptoms are seen first.",
+        "The broker hangs while the probes of Kafka see nothing for ten seconds: the symptoms are seen first.",
         (
-            (CALM_BEFORE - 5, all_of(*(blinded(p, Code.OWN_FAULT, "RuntimeError: no thread") for p in _KAFKA_PROBES))),
+            (CALM_BEFORE, all_of(*(blinded(p, Code.OWN_FAULT, "RuntimeError: no thread") for p in _KAFKA_PROBES))),
             (CALM_BEFORE, hung(KAFKA)),
-            (CALM_BEFORE + 35, seeing(*_KAFKA_PROBES)),
+            (CALM_BEFORE + 10, seeing(*_KAFKA_PROBES)),
             (CALM_BEFORE + 600, continued(KAFKA)),
         ),
         1_600,

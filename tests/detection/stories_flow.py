@@ -192,12 +192,12 @@ GROWTH_STORIES = (
     ),
     Story(
         "lag_slow_growth_with_dips",
-        "Three per cent more is traded than the job carries, for three hours, with dips that a last sample would take "
+        "Two per cent more is traded than the job carries, for three hours, with dips that a last sample would take "
         "for recovery.",
         (
             _LEVEL,
             (1.0, sets("processor", most_offsets=20)),
-            *_dips(CALM_BEFORE, 10_800, 1.03, 0.3),  # type: ignore[arg-type]
+            *_dips(CALM_BEFORE, 10_800, 1.02, 0.75),  # type: ignore[arg-type]
             (10_800.4, all_of(sets("market", surge=[1.0, 1.0]), sets("processor", most_offsets=500))),
         ),
         11_600,

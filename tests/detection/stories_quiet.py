@@ -204,6 +204,15 @@ OBSERVER_STORIES = (
             (CALM_BEFORE + 300, seeing(Probe.OFFSETS)),
         ),
         1_300,
-        (fault(L, Cause.MONITORING_BLIND, within=60, lasts=300, target=Component.MONITORING),),
+        (
+            fault(
+                L,
+                Cause.MONITORING_BLIND,
+                within=60,
+                lasts=300,
+                target=Component.MONITORING,
+                also=dict.fromkeys((K, S, M, P), (Cause.MONITORING_BLIND,)),
+            ),
+        ),
     ),
 )
