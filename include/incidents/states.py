@@ -9,10 +9,10 @@ from include.incidents.errors import IllegalMoveError
 from include.incidents.model import IncidentState as S
 from include.playbook.names import Severity
 
-# REOPENED is a beginning like DETECTED, but what was real once is no false positive.
+# REOPENED is a beginning like DETECTED: a false alarm, too, may heal by itself and come back.
 MOVES: Mapping[S, tuple[S, ...]] = {
     S.DETECTED: (S.ACKNOWLEDGED, S.VERIFYING, S.FALSE_POSITIVE, S.MERGED),
-    S.REOPENED: (S.ACKNOWLEDGED, S.VERIFYING, S.MERGED),
+    S.REOPENED: (S.ACKNOWLEDGED, S.VERIFYING, S.FALSE_POSITIVE, S.MERGED),
     S.ACKNOWLEDGED: (S.MITIGATING, S.VERIFYING, S.FALSE_POSITIVE, S.MERGED),
     S.MITIGATING: (S.MITIGATED, S.MERGED),
     S.MITIGATED: (S.VERIFYING, S.MITIGATING, S.MERGED),
