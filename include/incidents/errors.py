@@ -58,3 +58,7 @@ class StoreVersionError(IncidentStoreError):
 
 class CorruptStoreError(IncidentStoreError):
     """A row holds a value that the product never writes. ``verify`` tells which."""
+
+
+class WatchError(Exception):
+    """The watch has nothing to tell its followers: it sees nothing, or the incident store is away. The text says why."""

@@ -59,7 +59,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One decision and what became of it."""
+    """One decision and what became of it. ``message``: an error's text; for an opening, the store's ``OpenOutcome``."""
 
     decision: Decision
     outcome: Outcome
@@ -118,7 +118,8 @@ class ChangeWriter:
         incident, outcome = self._store.open(new)
         if outcome is OpenOutcome.JOINED:
             return Applied(decision, Outcome.JOINED, incident.id)
-        return self._changed(decision, incident.id)
+        self._touched.add(incident.id)
+        return Applied(decision, Outcome.DONE, incident.id, outcome)
 
     def _just_resolved(self, decision: Open) -> Incident | None:
         """A real incident of the same target that ended a moment ago: a mere record must not bring it back."""
