@@ -28,6 +28,8 @@ _RATE_SECONDS = 60.0
 _INTERVAL_SECONDS = 4.0  # two rounds
 _LATE_SHARE = 0.8  # of the retention: loss is near
 _STILL_SECONDS = 10.0  # without a commit
+_CALM_ROUNDS = 5
+_START_FACTOR = 3.0  # times the limit that a backlog may grow old while nothing reads it at all
 
 _ELSEWHERE = (Cause.CONSUMER_STOPPED, Cause.SLOW_MYSQL_WRITES, Cause.UNKNOWN)  # what is seen here begins elsewhere
 _NOT_COMMITTED = Kind(
@@ -58,7 +60,7 @@ class KafkaLagRules:
         self._retention = define(2, 3, dwell=t.dwell_seconds)
         self._lag = define(2, looks, of=3, dwell=t.dwell_seconds)
         self._uncommitted = define(1, 2, dwell=t.dwell_seconds)
-        self._catching_up, self._rising = define(2, 2), define(2, 2)
+        self._catching_up, self._rising = define(2, 2), define(3, _CALM_ROUNDS)
         self._rounds = OffsetRounds(max(_RATE_SECONDS, 10 * interval))
         self._trend = LagTrend(interval=max(_INTERVAL_SECONDS, 2 * interval), points=t.slope_points, p=t.slope_p)
         self._causes = LagCauses(t, config)
@@ -182,6 +184,8 @@ class KafkaLagRules:
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
         bad = over and (rising or self._drain > self._thresholds.drain_seconds)
+        if bad and waiting <= _START_FACTOR * self._limit and self._causes.stopped(self._rounds, newest):
+            bad = over = False  # a start of the job takes some time; that it is stopped is another scenario's news
         if at >= self._sample_due and (bad or not self._lag.quiet):
             self._sample_due = at + self._thresholds.confirm_seconds - 0.5  # rounds come a little late
             self._sample(at, newest, bad=bad)
@@ -190,11 +194,11 @@ class KafkaLagRules:
             self._catching_up.bad(at, self._kind(newest, warning=True), lambda: text)
         elif not self._catching_up.quiet:
             self._catching_up.good(at)
-        if waiting > self._warning and rising and not bad and growth is not None:
+        if waiting > self._warning and rising and growth is not None:
             slope = growth.slope * 60
             text = f"The oldest unread record waits for {waiting:.0f} s, {slope:.1f} s more each minute."
             self._rising.bad(at, self._kind(newest, warning=True), lambda: text)
-        elif not self._rising.quiet:
+        elif not self._rising.quiet and waiting < self._exit:
             self._rising.good(at)
 
     def _sample(self, at: float, newest: Round, *, bad: bool) -> None:

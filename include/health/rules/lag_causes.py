@@ -14,6 +14,7 @@ from include.playbook.thresholds import LagThresholds
 _STILL_SECONDS = 10.0
 _MYSQL_SHARE, _MYSQL_FACTOR = 0.5, 2.0
 _LONG_PHASE_SECONDS = 2.0
+_LONG_BATCH_SECONDS, _LONG_WRITE_SECONDS = 10.0, 20.0  # a batch that is older finishes nothing, so far
 
 
 class LagCauses:
@@ -21,6 +22,7 @@ class LagCauses:
 
     def __init__(self, thresholds: LagThresholds, config: DetectorConfig) -> None:
         self._thresholds = thresholds
+        self._long_batch = max(_LONG_BATCH_SECONDS, 3 * config.micro_batch_seconds)
         self._still_seconds = max(_STILL_SECONDS, 4 * config.micro_batch_seconds)
         self._batches = BatchHistory(
             interval=config.micro_batch_seconds, seconds=1.0, deviations=6.0, slow=Signal(3, 5)
@@ -39,8 +41,13 @@ class LagCauses:
         self._incoming.add(at, incoming)
 
     def stopped(self, rounds: OffsetRounds, newest: Round) -> bool:
-        """Whether records wait and nothing has been finished for a while."""
-        return newest.lag > 0 and newest.at - rounds.committed_at >= self._still_seconds
+        """Whether records wait, nothing has been finished for a while, and no batch is at it, or only a first one."""
+        if newest.lag == 0 or newest.at - rounds.committed_at < self._still_seconds:
+            return False
+        facts = self.facts
+        if facts is None or facts.last_batch is None or not facts.batch_running:
+            return True
+        return facts.batch_age_seconds > (_LONG_WRITE_SECONDS if facts.batch_phase == "mysql" else self._long_batch)
 
     def cause(self, rounds: OffsetRounds, newest: Round, incoming: float, finished: float) -> Cause:
         """Why the records of this round wait."""

@@ -140,7 +140,7 @@ class ProducerSilentRules:
         if observation.outcome is Outcome.OK:
             self._oracle_failures = 0
             if isinstance(observation.facts, ExchangeFacts):
-                self._feed.exchange(observation.facts)
+                self._feed.exchange(at, observation.facts)
             if not self._outage.quiet:
                 self._outage.good(at)
             return
@@ -161,15 +161,11 @@ class ProducerSilentRules:
         end, moves = 0, self._feed.exchange_moves
         for partition in facts.partitions.values():
             end += partition.end
-        if end != self._end:
+        if end != self._end or self._facts is None or not self._process.serving:
             self._end, self._end_at, self._moves_then = end, at, moves
             if not self._topic.quiet:
                 self._topic.good(at)
-        elif (
-            moves - self._moves_then > _TOPIC_STILL_MOVES
-            and at - self._end_at >= _TOPIC_STILL_SECONDS
-            and not self._process.starting
-        ):
+        elif moves - self._moves_then > _TOPIC_STILL_MOVES and at - self._end_at >= _TOPIC_STILL_SECONDS:
             text = f"crypto-trades has had no new message for {at - self._end_at:.0f} s, while the exchange trades."
             self._topic.bad(at, _NO_MESSAGES, lambda: text)
 
@@ -191,7 +187,7 @@ class ProducerSilentRules:
         text_silent = self._feed.silent(at, facts) if taken and not self._oracle_failures else None
         if text_silent is not None:
             self._feed_silent.bad(at, _FEED_SILENT, lambda: text_silent)
-        elif not self._feed_silent.quiet and (silence < self._thresholds.stalled_seconds or self._feed.quiet()):
+        elif not self._feed_silent.quiet and (silence < self._thresholds.stalled_seconds or self._feed.quiet(at)):
             self._feed_silent.good(at)
 
     def _judge_limits(self, at: float, facts: ProducerFacts) -> None:
@@ -201,6 +197,8 @@ class ProducerSilentRules:
                 if not trouble.quiet:
                     trouble.good(at)
             return
+        if limited is not Limited.ONCE and not self._once.quiet:
+            self._once.good(at)
         receiving = facts.silent_seconds < self._thresholds.stalled_seconds
         stream = "trades still come in" if receiving else f"no trade has come in for {facts.silent_seconds:.0f} s"
         wait = self._limits.retry_after
@@ -248,8 +246,8 @@ class ProducerSilentRules:
                     self._behind_since.pop(symbol, None)
                 continue
             since, acknowledged = self._behind_since.get(symbol, (at, None))
-            if acknowledged != own.acknowledged:
-                since = at
+            if acknowledged != own.acknowledged or self._outage.confirmed:
+                since = at  # it is being filled in, or cannot be
             self._behind_since[symbol] = (since, own.acknowledged)
             longest = max(longest, at - since)
         if longest >= self._thresholds.gap_seconds:
@@ -282,15 +280,15 @@ class ProducerSilentRules:
     # --- The conclusion ------------------------------------------------------------------------------------------
     def _finding(self, at: float) -> Finding:
         found = self._process.held(at, self._judge) or self._troubles.worst(self._judge)
-        return found or self._process.recovering(self._judge) or self._well()
+        return found or self._process.recovering(self._judge) or self._well(at)
 
-    def _well(self) -> Finding:
+    def _well(self, at: float) -> Finding:
         facts = self._facts
-        if facts is None:
-            return Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="btc_producer has not been seen lately.")
         if self._process.starting:
             return Finding(state=State.HEALTHY, reason="btc_producer is starting.")
-        if quiet := self._feed.quiet():
+        if facts is None:
+            return Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="btc_producer has not been seen lately.")
+        if quiet := self._feed.quiet(at):
             return Finding(state=State.HEALTHY, cause=Cause.QUIET_MARKET, reason=quiet)
         if facts.status == Status.LIVE:
             return Finding(state=State.HEALTHY, reason="Trades come in and are acknowledged by Kafka.")

@@ -270,11 +270,11 @@ class StreamProcessorFailureRules:
 
     def _well(self) -> Finding:
         facts = self._facts
+        if self._process.starting:
+            return Finding(state=State.HEALTHY, reason="stream_processor is starting.")
         if facts is None:
             reason = "stream_processor has not been seen lately."
             return Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason=reason)
-        if self._process.starting:
-            return Finding(state=State.HEALTHY, reason="stream_processor is starting.")
         if facts.status == _RUNNING:
             return Finding(state=State.HEALTHY, reason="The query runs, and batches are finished.")
         return Finding(state=State.HEALTHY, reason=f"stream_processor says that it is {facts.status}.")

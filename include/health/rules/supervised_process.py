@@ -16,6 +16,7 @@ from include.health.rules.log_hints import LogHints
 from include.health.rules.process_findings import held
 from include.health.rules.process_watch import Life, ProcessWatch
 from include.health.rules.troubles import Kind, Troubles
+from include.health.verdicts import State
 from include.playbook.names import Cause, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds, StreamProcessorThresholds
 
@@ -52,7 +53,7 @@ class SupervisedProcess:
         self._restarted = troubles.define(1, _GOOD_LOOKS, dwell=dwell)
         self._restarts: deque[float] = deque(maxlen=_LOOP_RESTARTS)
         self._starting_since: float | None = None  # of a process that has not done any work yet
-        self._on_request = False
+        self._recorded = False  # its start is a record of its own
         self._gave_up = False
         self._blame: tuple[float, Cause, Symptom] | None = None
 
@@ -64,8 +65,8 @@ class SupervisedProcess:
             self._changed(at, observation)
         life = self.watch.life
         if life is Life.ALIVE:
-            if not self._gone.quiet:
-                self._gone.good(at)
+            if not self._gone.quiet and (not self.starting or self._gone.signal.state is State.UNHEALTHY):
+                self._gone.good(at)  # it has recovered only when the new process works
             if self._starting_since is not None or not (self._restarted.quiet and self._idle.quiet):
                 self._judge_start(at)
             if not self._loop.quiet:
@@ -112,6 +113,11 @@ class SupervisedProcess:
         """The present process has not done any work yet."""
         return self._starting_since is not None
 
+    @property
+    def serving(self) -> bool:
+        """It lives, as far as is known, and is not only starting."""
+        return self._starting_since is None and self.watch.life in (Life.ALIVE, Life.UNSEEN)
+
     def held(self, at: float, judge: Judge) -> Finding | None:
         """What is to be said while it is held. In trouble it is a remedy at work, for some time."""
         if self.watch.life is not Life.HELD:
@@ -139,11 +145,12 @@ class SupervisedProcess:
             self._starting_since = None
         elif watch.life is Life.ALIVE and own is not None:
             if watch.restarted_at == at:
-                self._starting_since, self._on_request = at, watch.restarted_on_request
-                if not self._on_request:
+                known = self._gone.confirmed or self._loop.confirmed or self._silent.confirmed
+                self._starting_since, self._recorded = at, not (watch.restarted_on_request or known)
+                if not watch.restarted_on_request:
                     self._restarts.append(at)
             elif own.age_seconds is not None and own.age_seconds < self._restart_seconds and not self.starting:
-                self._starting_since, self._on_request = at - own.age_seconds, True  # it did not replace another
+                self._starting_since, self._recorded = at - own.age_seconds, False  # it did not replace another
         self._judge_loop(at)
 
     def _judge_loop(self, at: float) -> None:
@@ -182,7 +189,7 @@ class SupervisedProcess:
             self._idle.bad(
                 at, kind, lambda: f"{self._service} was started {at - since:.0f} s ago and does not do its work."
             )
-        if not self._on_request:
+        if self._recorded:
             cause, symptom = self._explained(at, Cause.PROCESS_RESTARTED, Symptom.PROCESS_GONE)
             kind = Kind(cause, symptom, Probe.PROCESSES, direct=True, severity=Severity.SEV_4)
             self._restarted.bad(

@@ -26,9 +26,11 @@ class TradeFeed:
         self._judged_at = 0.0  # when the producer's own verdict became what it is
         self.exchange_moves = 0  # answers of the exchange with a newer id than before
         self.silent_seconds = 0.0
+        self._answered_at = float("-inf")
 
-    def exchange(self, facts: ExchangeFacts) -> None:
+    def exchange(self, at: float, facts: ExchangeFacts) -> None:
         """The exchange answered."""
+        self._answered_at = at
         newest = self._newest
         moved = False
         for symbol, trade_id in facts.newest.items():
@@ -69,9 +71,9 @@ class TradeFeed:
         """Whether the producer found during the present silence that the exchange cannot be reached."""
         return self._verdict == Verdict.EXCHANGE_UNREACHABLE and at - self._judged_at < self.silent_seconds
 
-    def quiet(self) -> str | None:
-        """In words that nothing is traded, if nothing is: the exchange's newest ids are the received ones."""
-        if self.silent_seconds < _QUIET_SECONDS or not self._newest:
+    def quiet(self, at: float) -> str | None:
+        """In words that nothing is traded, if nothing is: the exchange, asked in this silence, has no newer ids."""
+        if self.silent_seconds < _QUIET_SECONDS or at - self._answered_at > self.silent_seconds or not self._newest:
             return None
         if any(self._received.get(symbol, -1) < trade_id for symbol, trade_id in self._newest.items()):
             return None
