@@ -39,7 +39,9 @@ class Market:
         self.rest: Code | None = None
         self.retry_after_until = 0.0
         self.traded_at = 0.0
-        self._noise = [min(3.0, rng.lognormvariate(-0.06, 0.35)) for _ in range(_NOISE)]
+        noise = [min(3.0, rng.lognormvariate(0.0, 0.35)) for _ in range(_NOISE)]
+        mean = sum(noise) / _NOISE
+        self._noise = [factor / mean for factor in noise]
         self._left = [0.5, 0.5]
         self._rates = [0.0, 0.0]
         self._minute = -1
