@@ -381,8 +381,9 @@ def test_locked_rows_and_their_holder(mysql: MySQLServer, settings: Settings, lo
         assert looks.verdict() == (Outcome.FAILED, Code.LOCKED)
         with waiting(settings, "UPDATE heartbeats SET pid = 1"):
             locks = wait_for(lambda: seen_waiting(looks), 5)
+            name = f"connection {holder.connection_id} (root@localhost"
             holder.rollback()
-    assert f"connection {holder.connection_id} (root@localhost" in locks.blockers[0]
+    assert name in locks.blockers[0]
     assert "on rows of" in locks.blockers[0]
     assert f"{settings.mysql_database}.heartbeats" in locks.blockers[0]
     assert "UPDATE" not in locks.blockers[0]
@@ -507,7 +508,8 @@ def test_a_full_disk_shows_before_and_when_rows_need_room(on_small_disk: MySQLSe
             filler.write(bytes(1 << 20))
     assert _free_share(host) < 0.01
     with suppress(driver_error), closing(driver_connection(chosen, autocommit=True, read_timeout=2)) as writer:
-        grow = "INSERT INTO batch_ledger SELECT NULL, %s, 1, '', '', REPEAT('x', 15000), '', 0, 0, 0, 0, 0, 0, NULL, '', NOW()"
+        columns = "NULL, %s, 1, '', '', REPEAT('x', 15000), '', 0, 0, 0, 0, 0, 0, NULL, '', NOW()"
+        grow = f"INSERT INTO batch_ledger SELECT {columns}"
         for number in range(1000):
             writer.cursor().execute(grow, (number,))
 
