@@ -28,6 +28,7 @@ from include.health.verdicts import Hop, Stall
 _SAMPLE_SECONDS = 2.0  # windows are 10 s and longer, so one look in two seconds is enough
 _CHECK_SECONDS = 2.0
 _FRESH_SECONDS = 10.0  # without a new look for longer, a position is not known; slow probes have three looks
+_EXCUSED_SECONDS = 30.0
 _REMEMBERED = 64  # positions of a hop
 _PRODUCER_HOPS = (Hop.EXCHANGE, Hop.RECEIVED, Hop.ACKNOWLEDGED, Hop.LOG_END)
 _NAMES = {
@@ -49,14 +50,15 @@ class _Unit(Enum):
 
 class _Position:
     """One hop: fronts by unit and key. ``moves``: when it moved, and (as its position) the moment in milliseconds after
-    which that must have happened. ``excused_at``: when it last had a good reason to stand still.
+    which that must have happened. ``excused_at``: when it last waited for what comes behind it.
     """
 
     def __init__(self, spacing: float) -> None:
         self._spacing = spacing
         self.fronts: dict[_Unit, dict[str | int, Front]] = {}
         self.moves = Front(spacing, _REMEMBERED)
-        self.sampled_at = self._sampled_before = self.excused_at = 0.0
+        self.sampled_at = self._sampled_before = 0.0
+        self.excused_at = float("-inf")
 
     def sample(
         self, at: float, unit: _Unit, positions: Iterable[tuple[str | int, int | None]], *, moves: bool = True
@@ -121,26 +123,27 @@ class PositionLedger:
                 acknowledged.sample(at, _Unit.ID, [(s, own.acknowledged) for s, own in symbols.items()])
             case OffsetsFacts(partitions=partitions):
                 self._positions[Hop.LOG_END].sample(at, _Unit.OFFSET, [(p, own.end) for p, own in partitions.items()])
-                self._finished(at, [(p, own.committed) for p, own in partitions.items()])
+                self._farther(at, Hop.FINISHED, [(p, own.committed) for p, own in partitions.items()])
             case ProcessorFacts():
-                self._finished(at, facts.offsets.items())
-                if facts.batch_running and facts.batch_phase == "mysql":  # its own work is done: it waits for MySQL
+                self._farther(at, Hop.FINISHED, facts.offsets.items())
+                self._farther(at, Hop.COUNTED, facts.offsets.items())  # by its own word, while MySQL cannot be asked
+                if facts.batch_phase == "mysql" or facts.status == "retrying_mysql":  # its own work is done
                     self._positions[Hop.FINISHED].excused_at = at
             case RowsFacts():
                 self._rows(at, facts)
             case ExchangeFacts(newest=newest):
                 self._positions[Hop.EXCHANGE].sample(at, _Unit.ID, newest.items())
 
-    def _finished(self, at: float, offsets: Iterable[tuple[int, int | None]]) -> None:
+    def _farther(self, at: float, hop: Hop, offsets: Iterable[tuple[int, int | None]]) -> None:
         """Two sources tell of it, one later than the other: only what is farther than known counts."""
-        position = self._positions[Hop.FINISHED]
+        position = self._positions[hop]
         fronts = position.fronts.get(_Unit.OFFSET, {})
         ahead = [(p, offset) for p, offset in offsets if offset is not None and not _beyond(fronts.get(p), offset)]
-        position.sample(at, _Unit.OFFSET, ahead)
+        position.sample(at, _Unit.OFFSET, ahead, moves=hop is not Hop.COUNTED)  # a batch may have nothing to count
 
     def _rows(self, at: float, facts: RowsFacts) -> None:
         counted, rows = self._positions[Hop.COUNTED], self._positions[Hop.ROWS]
-        counted.sample(at, _Unit.OFFSET, facts.offsets.items(), moves=False)  # a batch may have nothing to count
+        self._farther(at, Hop.COUNTED, facts.offsets.items())
         counted.sample(at, _Unit.ID, facts.counted.items())
         if facts.row_age_seconds is not None:
             known = rows.fronts.get(_Unit.MOMENT, {}).get("rows")
@@ -153,7 +156,7 @@ class PositionLedger:
     def _find(self, at: float) -> Stall | None:
         before: Hop | None = None
         for hop, position in self._positions.items():
-            if at - position.sampled_at > self._fresh[hop]:
+            if at - position.sampled_at > self._fresh[hop] or at - position.excused_at < _EXCUSED_SECONDS:
                 continue
             if before is not None:
                 since = _stalled_since(self._positions[before], position)
@@ -182,7 +185,7 @@ def _stalled_since(before: _Position, after: _Position) -> float | None:
             front = ahead.get(key)
             passed = None if front is None or own.position is None else front.passed_at(own.position)
             if passed is not None:
-                since = max(passed, own.at, after.excused_at)
+                since = max(passed, own.at)
                 earliest = since if earliest is None or since < earliest else earliest
     if compared:
         return earliest

@@ -29,7 +29,7 @@ _INTERVAL_SECONDS = 4.0  # two rounds
 _LATE_SHARE = 0.8  # of the retention: loss is near
 _STILL_SECONDS = 10.0  # without a commit
 _CALM_ROUNDS = 5
-_START_FACTOR = 3.0  # times the limit that a backlog may grow old while nothing reads it at all
+_START_FACTOR = 3.0  # times the limit that nothing may be read at all, as in a start of the job
 
 _ELSEWHERE = (Cause.CONSUMER_STOPPED, Cause.SLOW_MYSQL_WRITES, Cause.UNKNOWN)  # what is seen here begins elsewhere
 _NOT_COMMITTED = Kind(
@@ -52,6 +52,7 @@ class KafkaLagRules:
         interval = config.micro_batch_seconds
         self._limit = max(t.waiting_seconds, 3 * interval)
         self._warning = max(t.warning_seconds, 2 * interval)
+        self._patience = _START_FACTOR * self._limit
         self._exit = max(t.exit_seconds, 2 * interval)
         self._judge = Judge(self.scenario, self.target, thresholds, config)
         self._troubles = Troubles(self._judge.evidence)
@@ -183,13 +184,13 @@ class KafkaLagRules:
         waiting, growth = self._waiting, self._trend.growth
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
-        bad = over and (rising or self._drain > self._thresholds.drain_seconds)
-        if bad and waiting <= _START_FACTOR * self._limit and self._causes.stopped(self._rounds, newest):
-            bad = over = False  # a start of the job takes some time; that it is stopped is another scenario's news
+        bad = over and self._rounds.known and (rising or self._drain > self._thresholds.drain_seconds)
+        if bad and at - self._rounds.committed_at < self._patience and self._causes.stopped(self._rounds, newest):
+            bad = False  # a start of the job takes some time; that it is stopped is another scenario's news
         if at >= self._sample_due and (bad or not self._lag.quiet):
             self._sample_due = at + self._thresholds.confirm_seconds - 0.5  # rounds come a little late
             self._sample(at, newest, bad=bad)
-        if over and not bad:
+        if over and not bad and self._rounds.known and not math.isinf(self._drain):
             text = f"{newest.lag} records wait, the oldest for {waiting:.0f} s; read in about {self._drain:.0f} s."
             self._catching_up.bad(at, self._kind(newest, warning=True), lambda: text)
         elif not self._catching_up.quiet:
@@ -227,6 +228,12 @@ class KafkaLagRules:
         newest = self._rounds.newest
         if newest is None or newest.lag == 0:
             return Finding(state=State.HEALTHY, reason="Nothing waits in crypto-trades.")
+        if self._waiting > self._limit:
+            kind = self._kind(newest, warning=False)
+            reason = (
+                f"{newest.lag} records wait, the oldest for {self._waiting // 10 * 10:.0f} s; nothing confirmed yet."
+            )
+            return Finding(state=State.SUSPECT, cause=kind.cause, symptom=kind.symptom, reason=reason)
         return Finding(state=State.HEALTHY, reason="What waits in crypto-trades is read in good time.")
 
     def _figures(self) -> Figures:

@@ -57,7 +57,7 @@ class LagCauses:
             return Cause.SKEWED_PARTITION
         if self._surge(incoming, finished):
             return Cause.TRAFFIC_SURGE
-        if self.facts is None:
+        if self.facts is None or not rounds.known:
             return Cause.UNKNOWN
         return Cause.SLOW_MYSQL_WRITES if self._mysql_is_slow(self.facts) else Cause.SPARK_CAPACITY
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from include.health.observations import OffsetsFacts
 
 _NEW_LEADER_SECONDS = 10.0
+_LONGEST_GAP_SECONDS = 15.0  # without a round; what was before does not make a rate with what comes after
+_FEWEST_SECONDS = 10.0  # for a rate
 
 
 class Round(NamedTuple):
@@ -69,6 +71,11 @@ class OffsetRounds:
         self.retention_seconds = facts.retention_seconds
         return self._keep(Round(at, end, committed, waiting, lags, deleted))
 
+    @property
+    def known(self) -> bool:
+        """Whether there are rounds over a time long enough for rates."""
+        return len(self._rounds) > 2 and self._rounds[-1][0] - self._rounds[0][0] >= _FEWEST_SECONDS
+
     def rates(self) -> tuple[float, float]:
         """Records that come, and records that are finished, per second over the window; (0, 0) while unknown."""
         if len(self._rounds) < 2:
@@ -90,6 +97,8 @@ class OffsetRounds:
         self.newest = None
 
     def _keep(self, new: Round) -> Round:
+        if self.newest is not None and new.at - self.newest.at > _LONGEST_GAP_SECONDS:
+            self.interrupted()
         last = self.newest
         if last is None or new.committed != last.committed:
             self.committed_at = new.at

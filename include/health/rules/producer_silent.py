@@ -232,6 +232,7 @@ class ProducerSilentRules:
         if seconds <= self._thresholds.unacknowledged_seconds and facts.publisher_state == PublisherState.OPEN:
             if not self._publishing.quiet:
                 self._publishing.good(at)
+                self._process.absolved()
             return
         self._process.blames(at, *_KAFKA)
         text = f"Kafka has not acknowledged a record for {seconds:.0f} s; {facts.buffered} trades wait in the producer."

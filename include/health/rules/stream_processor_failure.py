@@ -153,6 +153,7 @@ class StreamProcessorFailureRules:
         batch = facts.last_batch
         if batch is None:
             return
+        self._process.absolved()
         self._idle_at = max(self._idle_at, at - batch.committed_age_seconds)
         invalid = batch.input_rows >= _FEWEST_ROWS and batch.invalid_rows > (
             self._thresholds.invalid_share * batch.input_rows

@@ -21,7 +21,7 @@ from include.playbook.names import Cause, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds, StreamProcessorThresholds
 
 _LOOP_RESTARTS, _LOOP_SECONDS = 3, 120.0
-_BLAME_SECONDS = 90.0  # what it said of its own trouble explains an end within this time
+_BLAME_SECONDS = 180.0  # what it said of its own trouble explains an end within this time
 _GOOD_LOOKS = 3
 _HOST_GAVE_UP = frozenset({"fatal", "backoff"})
 
@@ -103,6 +103,10 @@ class SupervisedProcess:
         if self._starting_since is not None and self.watch.life is Life.ALIVE:
             self._starting_since = None
 
+    def absolved(self) -> None:
+        """What kept it from working is over."""
+        self._blame = None
+
     def blames(self, at: float, cause: Cause, symptom: Symptom) -> None:
         """It says itself what keeps it from working; if it ends now, that is why."""
         self._blame = (at, cause, symptom)
@@ -154,14 +158,13 @@ class SupervisedProcess:
         self._judge_loop(at)
 
     def _judge_loop(self, at: float) -> None:
-        full = len(self._restarts) == _LOOP_RESTARTS and at - self._restarts[0] < _LOOP_SECONDS
-        looping = full or self._gave_up or (self._loop.confirmed and self.watch.life is Life.GONE)
-        if looping:
-            cause, symptom = self._explained(at, Cause.CRASH_LOOP, Symptom.PROCESS_GONE)
-            kind = Kind(cause, symptom, Probe.PROCESSES, direct=True)
-            self._loop.bad(at, kind, self._loop_text)
-        elif not self.starting:
+        if self.serving and self.watch.life is Life.ALIVE and not self._gave_up:
             self._loop.good(at)
+            return
+        full = len(self._restarts) == _LOOP_RESTARTS and at - self._restarts[0] < _LOOP_SECONDS
+        if full or self._gave_up or (self._loop.confirmed and self.watch.life is Life.GONE):
+            cause, symptom = self._explained(at, Cause.CRASH_LOOP, Symptom.PROCESS_GONE)
+            self._loop.bad(at, Kind(cause, symptom, Probe.PROCESSES, direct=True), self._loop_text)
 
     def _loop_text(self) -> str:
         if self._gave_up:
@@ -199,8 +202,9 @@ class SupervisedProcess:
     def _explained(self, at: float, cause: Cause, symptom: Symptom) -> tuple[Cause, Symptom]:
         """What it said of its own trouble before it ended, or what its log names, says more than that it ended."""
         blame, hint = self._blame, self._hints.cause(at)
+        told = blame is not None and at - blame[0] <= _BLAME_SECONDS
+        if blame is not None and told and (blame[1] is not Cause.QUERY_FAILED or hint is None):
+            return blame[1], blame[2]
         if hint is not None:
             return hint, symptom
-        if blame is not None and at - blame[0] <= _BLAME_SECONDS:
-            return blame[1], blame[2]
         return cause, symptom
