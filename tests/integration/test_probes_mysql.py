@@ -53,6 +53,7 @@ pytestmark = pytest.mark.integration
 
 WINDOWS = (1, 5, 15)
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+ASKED_ANEW = 0.3  # the server repeats its last answer about locks to whoever asks again within 0.1 s
 ALL = (Probe.MYSQL_CANARY, Probe.MYSQL_LEDGER, Probe.MYSQL_SCHEMA, Probe.MYSQL_AUDIT, Probe.MYSQL_LOCKS)
 
 
@@ -363,7 +364,7 @@ def test_a_locked_table_fails_the_canary_and_its_holder_is_named(
         assert (observation.outcome, observation.code, observation.number) == (Outcome.FAILED, Code.LOCKED, 1205)
         assert looks.verdict(Probe.MYSQL_LEDGER) == (Outcome.FAILED, Code.LOCKED)
         with waiting(settings, "SELECT COUNT(*) FROM moving_averages"):
-            locks = wait_for(lambda: seen_waiting(looks), 5)
+            locks = wait_for(lambda: seen_waiting(looks), 5, interval=ASKED_ANEW)
             cursor.execute("UNLOCK TABLES")
         assert f"connection {holder.connection_id} (root@localhost" in locks.blockers[0]
     looks.good(Probe.MYSQL_CANARY)
@@ -380,7 +381,7 @@ def test_locked_rows_and_their_holder(mysql: MySQLServer, settings: Settings, lo
         cursor.fetchall()
         assert looks.verdict() == (Outcome.FAILED, Code.LOCKED)
         with waiting(settings, "UPDATE heartbeats SET pid = 1"):
-            locks = wait_for(lambda: seen_waiting(looks), 5)
+            locks = wait_for(lambda: seen_waiting(looks), 5, interval=ASKED_ANEW)
             name = f"connection {holder.connection_id} (root@localhost"
             holder.rollback()
     assert name in locks.blockers[0]
