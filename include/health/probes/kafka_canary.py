@@ -108,7 +108,7 @@ class KafkaCanary:
         except KafkaException as error:
             return self._look.failure(self.name, error.args[0], "write")
         while not report.done and self._look.left > _WHY_SECONDS and not self._look.nobody_listens:
-            self._producer.poll(min(0.2, self._look.left - _WHY_SECONDS))
+            self._producer.poll(max(0.0, min(0.2, self._look.left - _WHY_SECONDS)))  # negative would mean for ever
         if report.done:
             return report.offset if report.error is None else self._refused(report.error)
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)  # it must not be delivered some time later
