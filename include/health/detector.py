@@ -23,6 +23,7 @@ from include.playbook.playbook import Playbook
 from include.playbook.thresholds import Thresholds
 
 _STEP_BACK_SECONDS = 1.0
+_POSITIONS = frozenset({Probe.EXCHANGE, Probe.PRODUCER, Probe.OFFSETS, Probe.PROCESSOR, Probe.MYSQL_LEDGER})
 _Observe = Callable[[float, Observation], None]
 
 
@@ -77,20 +78,20 @@ class Detector:
             for each in rules
         }
         self._sight = Sight(views, self._config)
+        watchers = (
+            *((each.probes, each.observe) for each in rules),
+            (_POSITIONS, self._ledger.observe),
+            (_POSITIONS, self._harm.observe),
+        )
         self._routes: dict[Probe, tuple[_Observe, ...]] = {
-            probe: (
-                *(each.observe for each in rules if probe in each.probes),
-                self._ledger.observe,
-                self._harm.observe,
-            )
-            for probe in Probe
+            probe: tuple(observe for probes, observe in watchers if probe in probes) for probe in Probe
         }
 
     def _take(self, at: float, observations: tuple[Observation, ...]) -> None:
-        routes, saw = self._routes, self._sight.saw
+        routes, saw, blind = self._routes, self._sight.saw, Outcome.BLIND
         for observation in observations:
             probe = observation.probe
-            if observation.outcome is Outcome.BLIND:
+            if observation.outcome is blind:
                 self._sight.blinded(observation)
             else:
                 saw[probe] = at
