@@ -60,11 +60,12 @@ class _Blind:
 
 
 class BlindWatch:
-    """Remembers since when each scenario has been unknown."""
+    """Remembers since when each scenario has been unknown, and until when a blindness was explained."""
 
     def __init__(self, limits: CorrelationLimits) -> None:
         self._limits = limits
         self._unknown_since: dict[ScenarioId, float] = {}
+        self._explained_at: dict[str, float] = {}
 
     @property
     def idle(self) -> bool:
@@ -74,6 +75,8 @@ class BlindWatch:
     def watch(self, step: Step) -> None:
         """Decide for every blindness, and for every open incident about one."""
         found = list(self._found(step))
+        names = {blind.name for blind in found}
+        self._explained_at = {name: at for name, at in self._explained_at.items() if name in names}
         for view in step.views:
             if view.blind:
                 self._sight_back(step, view, found)
@@ -107,6 +110,8 @@ class BlindWatch:
             self._attach(step, blind, place, _members(known))
             return
         until = blind.since + min(step.playbook.scenarios[s].thresholds.blind_seconds for s in blind.scenarios)
+        if (explained_at := self._explained_at.get(blind.name)) is not None:
+            until = max(until, explained_at + self._limits.deadline)  # what hid it has only just healed
         opened = next((d for d in step.decisions if isinstance(d, Open) and d.target is Component.MONITORING), None)
         if step.at < until:
             said = _about(step, blind, blind.owner, Reason.BLIND_SHORTLY)
@@ -150,6 +155,7 @@ class BlindWatch:
         scenarios = self._responsible(step, blind)
         if not scenarios:
             return False
+        self._explained_at[blind.name] = step.at
         place = next((step.placed[s] for s in scenarios if s in step.placed), None)
         if place is not None:
             for scenario in blind.scenarios:

@@ -86,6 +86,12 @@ def is_own(place: Place, own: OpenView | None) -> bool:
     return own is not None and place.incident_id == own.incident.id
 
 
+def _explained(finder: RootFinder, verdict: Verdict) -> bool:
+    """By any open incident, however long ago it began."""
+    candidates = finder.candidates(verdict, latest_onset=float("inf"))
+    return any(c.place for c in candidates) or finder.common_cause(verdict) is not None
+
+
 def _merging(step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView) -> Merge:
     return Merge(
         at=step.at,
@@ -121,9 +127,9 @@ class Splits:
         scenario = verdict.scenario
         adopter = step.adopter[scenario]
         attached = next(s for s in adopter.attached if s.scenario is scenario)
-        own_fault = verdict.symptom in _SPECIFIC and not attached.residual and not step.is_record(verdict)
-        explained = any(c.place for c in finder.candidates(verdict, latest_onset=float("inf")))
-        if not own_fault or explained or scenario not in step.followed:
+        verified = attached.residual or adopter.incident.state is IncidentState.VERIFYING  # has a deadline
+        own_fault = verdict.symptom in _SPECIFIC and not verified and not step.is_record(verdict)
+        if not own_fault or _explained(finder, verdict) or scenario not in step.followed:
             self.forget(scenario)
             return
         since = self._since.setdefault(scenario, step.at)

@@ -59,8 +59,14 @@ def _charged(step: Step, views: list[OpenView]) -> list[OpenView]:
     """Whose harm it is: that of the incident at the first stalled hop, else of all; of records only if alone."""
     faults = [view for view in views if not view.record] or views
     stalled = stalled_component(step)
-    above = step.playbook.graph.ancestors(stalled) | {stalled} if stalled else frozenset()
-    return [view for view in faults if view.incident.target in above] or faults
+    if stalled is None:
+        return faults
+    above = step.playbook.graph.ancestors(stalled)
+    return (
+        [view for view in faults if view.incident.target is stalled]
+        or [view for view in faults if view.incident.target in above]
+        or faults
+    )
 
 
 def _diagnose(step: Step, view: OpenView) -> None:

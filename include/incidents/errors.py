@@ -61,4 +61,4 @@ class CorruptStoreError(IncidentStoreError):
 
 
 class WatchError(Exception):
-    """The watch has nothing to tell its followers: it sees nothing, or the incident store is away. The text says why."""
+    """The watch has nothing to tell its followers: it sees nothing, or the store is away. The text says why."""

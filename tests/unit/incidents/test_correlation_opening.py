@@ -1,0 +1,368 @@
+"""One fault is one incident, two faults are two: stories of verdicts, second by second."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.health.verdicts import Evidence, Hop, Stall, State, Verdict
+from include.incidents.decisions import Adopt, Hold, Merge, Open, Reason, Suppress
+from include.incidents.model import IncidentState
+from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
+from tests.support.correlating import (
+    HEALTHY,
+    KAFKA_GONE,
+    MYSQL_RIGHTS,
+    NAMES,
+    UNKNOWN,
+    Desk,
+    bad,
+    record,
+    suspect,
+)
+
+K, S, M, P, L = ScenarioId
+C, Y = Cause, Symptom
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "severity", "opens"),
+    [
+        ("kafka", KAFKA_GONE, Severity.SEV_1, (0, Reason.DIRECT)),
+        ("mysql", MYSQL_RIGHTS, Severity.SEV_2, (0, Reason.DIRECT)),
+        ("stream", bad(C.BATCH_HUNG, Y.BATCH_HUNG), Severity.SEV_1, (0, Reason.DIRECT)),
+        ("producer", bad(C.FEED_SILENT, Y.FEED_SILENT), Severity.SEV_2, (0, Reason.DIRECT)),
+        ("lag", bad(C.TRAFFIC_SURGE, Y.LAG_GROWS, direct=False), Severity.SEV_2, (10, Reason.NO_ROOT_FOUND)),
+        ("mysql", bad(C.NO_PROGRESS, Y.STALE_ROWS, direct=False), Severity.SEV_2, (10, Reason.NO_ROOT_FOUND)),
+        ("producer", bad(C.RATE_LIMITED, Y.RATE_LIMITED, severity=Severity.SEV_3), Severity.SEV_3, (0, Reason.DIRECT)),
+        ("stream", record(), Severity.SEV_4, (0, Reason.RECORD)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_single_fault_is_one_incident(
+    desk: Desk, name: str, verdict: Verdict, severity: Severity, opens: tuple[float, Reason]
+) -> None:
+    desk.show(**{name: verdict})
+    opened = [d for d in desk.run(40) if isinstance(d, Open)]
+    incident = desk.only()
+    assert [d.reason for d in opened] == [opens[1]]
+    assert (incident.scenario, incident.severity, incident.cause) == (NAMES[name], severity, verdict.cause)
+    assert desk.seconds_to_open(incident) == opens[0]
+
+
+def test_the_wait_of_an_inferred_symptom_counts_from_its_first_sign(desk: Desk) -> None:
+    """A root had its chance while the symptom was not confirmed yet."""
+    desk.show(lag=bad(C.TRAFFIC_SURGE, Y.LAG_GROWS, direct=False, began=30))
+    desk.run(1)
+    assert desk.only().scenario is L
+
+
+def test_kafka_down_with_everything_behind_it_is_one_incident(desk: Desk) -> None:
+    desk.show(kafka=suspect())
+    desk.run(2)
+    desk.show(producer=bad(C.NETWORK, Y.KAFKA_TRANSPORT))
+    desk.run(2)  # the symptom is confirmed before its root
+    assert desk.opened() == []
+    desk.show(kafka=bad(C.PROCESS_GONE, Y.KAFKA_TRANSPORT, began=4))
+    desk.run(10)
+    desk.show(
+        stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT),
+        mysql=bad(C.NO_PROGRESS, Y.STALE_ROWS, direct=False),
+        lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False),
+    )
+    desk.run(30)
+    incident = desk.only()
+    assert (incident.scenario, incident.severity) == (K, Severity.SEV_1)
+    assert desk.attached(incident) == {P: True, S: True, M: True, L: True}
+
+
+def test_a_chain_of_symptoms_belongs_to_its_root(desk: Desk) -> None:
+    """MySQL explains the job's error; the lag is explained by the job and would not be by MySQL's cause alone."""
+    desk.show(mysql=bad(C.CREDENTIALS, Y.MYSQL_CREDENTIALS))
+    desk.run(2)
+    desk.show(stream=bad(C.WRITE_FAILURE, Y.MYSQL_CREDENTIALS))
+    desk.run(2)
+    desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
+    desk.run(2)
+    assert desk.only().scenario is M
+    assert desk.attached(desk.only()) == {S: True, L: True}
+
+
+@pytest.mark.parametrize("first", ["kafka", "mysql", "both"])
+def test_two_faults_stay_two(desk: Desk, first: str) -> None:
+    """Kafka down does not explain that MySQL refuses the account (error 1045)."""
+    faults = {"kafka": KAFKA_GONE, "mysql": MYSQL_RIGHTS}
+    desk.show(**(faults if first == "both" else {first: faults[first]}))
+    desk.run(20)
+    desk.show(**{name: verdict for name, verdict in faults.items() if first not in (name, "both")})
+    desk.run(90)
+    assert {i.scenario for i in desk.opened()} == {K, M}
+    assert all(i.state is IncidentState.DETECTED for i in desk.opened())
+    if first != "mysql":
+        assert [d.reason for d in desk.decisions if isinstance(d, Open) and d.scenario is M] == [Reason.NOT_EXPLAINED]
+
+
+@pytest.mark.parametrize(
+    ("symptom", "roots"),
+    [
+        (Y.KAFKA_TRANSPORT, {K}),
+        (Y.MYSQL_CREDENTIALS, {K, S}),  # the job's own fault
+        (Y.RATE_LIMITED, {K, S}),
+    ],
+)
+def test_a_root_is_responsible_only_for_the_classes_it_explains(
+    desk: Desk, symptom: Symptom, roots: set[object]
+) -> None:
+    desk.show(kafka=KAFKA_GONE)
+    desk.run(5)
+    desk.show(stream=bad(C.WRITE_FAILURE, symptom))
+    desk.run(30)
+    assert {i.scenario for i in desk.opened()} == roots
+
+
+def test_a_wait_ends_when_the_suspected_root_turns_out_healthy(desk: Desk) -> None:
+    desk.show(kafka=suspect(), producer=bad(C.NETWORK, Y.NO_NEW_MESSAGES, direct=False))
+    desk.run(3)
+    assert desk.opened() == []
+    desk.show(kafka=HEALTHY)
+    decided = desk.run(1)
+    assert [d.reason for d in decided if isinstance(d, Open)] == [Reason.SUSPICION_LIFTED]
+
+
+def test_a_wait_for_a_suspect_root_is_bounded(desk: Desk) -> None:
+    desk.show(kafka=suspect(), producer=bad(C.NETWORK, Y.KAFKA_TRANSPORT))
+    desk.run(10)
+    assert desk.opened() == []
+    desk.run(1)
+    assert desk.only().scenario is P
+
+
+def test_a_suspicion_that_would_explain_nothing_delays_nothing(desk: Desk) -> None:
+    desk.show(kafka=suspect(), mysql=MYSQL_RIGHTS)
+    desk.run(1)
+    assert desk.only().scenario is M
+
+
+@pytest.mark.parametrize(("late", "ids"), [(50, 1), (70, 2)])
+def test_a_root_found_late_takes_its_symptom_in(desk: Desk, late: int, ids: int) -> None:
+    desk.show(stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT))
+    desk.run(late)
+    child = desk.only()
+    desk.show(kafka=bad(C.PROCESS_HUNG, Y.KAFKA_TRANSPORT, began=6))
+    decided = desk.run(5)
+    root, child = desk.of("kafka"), desk.store.incident(child.id)
+    assert len(desk.views()) == ids
+    if ids == 1:
+        assert (child.state, child.merged_into) == (IncidentState.MERGED, root.id)
+        assert desk.attached(root) == {S: True}
+        assert [d.reason for d in decided if isinstance(d, Merge)] == [Reason.ROOT_FOUND_LATE]
+
+
+def test_what_a_merged_child_had_attached_comes_along(desk: Desk) -> None:
+    desk.show(stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT))
+    desk.run(2)
+    desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
+    desk.run(2)
+    assert desk.attached(desk.only()) == {L: True}
+    desk.show(kafka=KAFKA_GONE)
+    desk.run(2)
+    assert desk.attached(desk.of("kafka")) == {L: True, S: True}
+
+
+def test_an_old_trouble_is_not_blamed_on_a_new_root(desk: Desk) -> None:
+    """The producer had failed for two minutes when Kafka went down."""
+    desk.show(producer=bad(C.NETWORK, Y.NO_NEW_MESSAGES))
+    desk.run(120)
+    desk.show(kafka=KAFKA_GONE)
+    desk.run(20)
+    assert {i.scenario for i in desk.opened() if i.open} == {P, K}
+
+
+def test_an_attached_scenario_with_a_fault_of_its_own_is_split_off(desk: Desk) -> None:
+    desk.show(kafka=KAFKA_GONE, producer=bad(C.NETWORK, Y.KAFKA_TRANSPORT))
+    desk.run(20)
+    desk.show(producer=bad(C.BANNED, Y.RATE_LIMITED))
+    desk.run(9)
+    assert len(desk.opened()) == 1
+    desk.run(3)
+    assert {i.scenario for i in desk.opened()} == {K, P}
+    assert desk.attached(desk.of("kafka")) == {P: False}
+
+
+def test_of_two_inferred_roots_that_explain_each_other_the_first_stalled_hop_decides(desk: Desk) -> None:
+    """MySQL shows no new rows, the job no progress: the position ledger says who is the first to stand still."""
+    for hop, root, symptom in ((Hop.FINISHED, S, M), (Hop.COUNTED, M, S)):
+        own = Desk()
+        own.stall = Stall(hop, own.at, f"{hop} stands still.")
+        own.show(
+            stream=bad(C.NO_PROGRESS, Y.NO_PROGRESS, direct=False, began=20),
+            mysql=bad(C.LOCKS, Y.STALE_ROWS, direct=False, began=20),
+        )
+        own.run(20)
+        assert own.only().scenario is root
+        assert own.attached(own.only()) == {symptom: True}
+
+
+def test_direct_evidence_beats_the_first_stalled_hop(desk: Desk) -> None:
+    desk.stall = Stall(Hop.FINISHED, desk.at, "Finished stands still.")
+    desk.show(
+        stream=bad(C.NO_PROGRESS, Y.NO_PROGRESS, direct=False, began=20),
+        mysql=bad(C.LOCKS, Y.STALE_ROWS, direct=True, began=20),
+    )
+    desk.run(20)
+    assert desk.only().scenario is M
+
+
+def test_a_starved_host_is_one_incident_of_the_part_nearest_to_the_source(desk: Desk) -> None:
+    disk = "2 % of the disk is free."
+    desk.show(kafka=bad(C.DISK_FULL, Y.KAFKA_REFUSES, host=disk), mysql=bad(C.DISK_FULL, Y.MYSQL_DISK_FULL, host=disk))
+    decided = desk.run(20)
+    assert desk.only().scenario is K
+    [adopted] = [d for d in decided if isinstance(d, Adopt) and d.reason is Reason.COMMON_CAUSE]
+    assert disk in adopted.text
+
+
+@pytest.mark.parametrize(
+    ("host", "apart"), [("", 0), ("2 % of the disk is free.", 40)], ids=["no word of the host", "not near in time"]
+)
+def test_two_full_disks_without_a_common_cause_stay_two(desk: Desk, host: str, apart: int) -> None:
+    desk.show(kafka=bad(C.DISK_FULL, Y.KAFKA_REFUSES, host=host))
+    desk.run(apart + 1)
+    desk.show(mysql=bad(C.DISK_FULL, Y.MYSQL_DISK_FULL, host=host))
+    desk.run(20)
+    assert {i.scenario for i in desk.opened()} == {K, M}
+
+
+# --- What opens nothing
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (record(C.STOPPED_ON_REQUEST), Reason.ON_REQUEST),
+        (bad(C.STOPPED_ON_REQUEST, Y.PROCESS_GONE), Reason.ON_REQUEST),
+        (bad(C.QUIET_MARKET, Y.NO_NEW_MESSAGES), Reason.NO_FAULT),
+        (bad(C.FEED_SILENT, Y.FEED_SILENT, state=State.RECOVERING), Reason.HEALING),
+    ],
+)
+def test_what_is_no_fault_opens_nothing_and_is_said_once(desk: Desk, verdict: Verdict, reason: Reason) -> None:
+    desk.show(producer=verdict)
+    desk.run(40)
+    assert desk.opened() == []
+    assert [(d.decision, d.reason) for d in desk.store.decisions()] == [(Suppress.kind, reason)]
+    assert desk.store.decisions()[0].data["evidence"][0]["probe"] == "logs"
+
+
+def test_what_suffers_from_a_stop_on_request_opens_nothing(desk: Desk) -> None:
+    desk.show(kafka=record(C.STOPPED_ON_REQUEST))
+    desk.run(2)
+    desk.show(stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT), lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
+    desk.run(60)
+    assert desk.opened() == []
+    assert {d.reason for d in desk.decisions} == {Reason.ON_REQUEST, Reason.ROOT_ON_REQUEST}
+
+
+def test_a_stop_on_request_does_not_hide_that_data_will_be_lost(desk: Desk) -> None:
+    desk.show(stream=record(C.STOPPED_ON_REQUEST))
+    desk.run(2)
+    desk.show(lag=bad(C.RETENTION_LOSS, Y.LAG_GROWS, direct=False))
+    desk.run(20)
+    assert desk.only().scenario is L
+
+
+def test_a_start_on_request_is_no_record(desk: Desk) -> None:
+    desk.show(producer=record(C.STOPPED_ON_REQUEST))
+    desk.run(30)
+    desk.show(producer=record())
+    desk.run(15)
+    assert desk.opened() == []
+
+
+def test_a_start_before_the_watch_began_is_no_record() -> None:
+    desk = Desk(started=False)
+    desk.run(2)
+    desk.show(**(dict.fromkeys(NAMES, HEALTHY) | {"kafka": record()}))
+    desk.run(15)
+    assert desk.opened() == []
+
+
+def test_what_nobody_follows_opens_nothing_and_says_so(desk: Desk) -> None:
+    desk.followed = frozenset({S})
+    desk.show(mysql=MYSQL_RIGHTS)
+    desk.run(30)
+    assert desk.opened() == []
+    assert [d.reason for d in desk.store.decisions()] == [Reason.NOT_FOLLOWED]
+    desk.followed = frozenset({S, M})
+    desk.run(1)
+    assert desk.only().scenario is M
+
+
+def test_a_symptom_of_a_root_that_nobody_follows_is_not_lost(desk: Desk) -> None:
+    desk.followed = frozenset({S})
+    desk.show(kafka=KAFKA_GONE, stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT))
+    decided = desk.run(20)
+    assert desk.only().scenario is S
+    assert [d.reason for d in decided if isinstance(d, Open)] == [Reason.ROOT_NOT_FOLLOWED]
+
+
+# --- Records
+def test_a_record_that_becomes_worse_is_the_same_incident(desk: Desk) -> None:
+    desk.show(stream=record())
+    desk.run(5)
+    assert desk.only().severity is Severity.SEV_4
+    desk.show(stream=bad(C.CRASH_LOOP, Y.PROCESS_GONE))
+    desk.run(5)
+    assert (desk.only().severity, desk.only().cause) == (Severity.SEV_1, C.CRASH_LOOP)
+
+
+def test_a_record_whose_fault_turns_out_to_be_a_symptom_is_merged(desk: Desk) -> None:
+    desk.show(stream=record())
+    desk.run(100)
+    desk.show(kafka=KAFKA_GONE, stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT))
+    desk.run(3)
+    assert desk.of("stream").merged_into == desk.of("kafka").id
+
+
+def test_a_record_explains_no_fault(desk: Desk) -> None:
+    """Nobody would be told of it."""
+    desk.show(stream=record())
+    desk.run(2)
+    desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
+    desk.run(20)
+    assert desk.of("lag").severity is Severity.SEV_2
+
+
+# --- What is written down
+def test_every_decision_is_stored_with_its_reason_once(desk: Desk) -> None:
+    desk.show(kafka=suspect(), producer=bad(C.NETWORK, Y.KAFKA_TRANSPORT))
+    desk.run(5)
+    desk.show(kafka=KAFKA_GONE)
+    desk.run(5)
+    stored = [(d.scenario, d.decision, d.reason) for d in reversed(desk.store.decisions())]
+    assert stored == [
+        (P, Hold.kind, Reason.ROOT_SUSPECTED),
+        (K, Open.kind, Reason.DIRECT),
+        (P, Adopt.kind, Reason.EXPLAINED),
+    ]
+
+
+def test_the_timeline_tells_when_it_happened_and_what_was_seen(desk: Desk) -> None:
+    desk.show(kafka=bad(C.PROCESS_GONE, Y.KAFKA_TRANSPORT, began=3))
+    evidence = tuple(Evidence(desk.at, e.probe, e.code, f"line {n}") for n in range(20) for e in KAFKA_GONE.evidence)
+    desk.verdicts[K] = desk.verdicts[K].__class__(
+        **{f: getattr(desk.verdicts[K], f) for f in desk.verdicts[K].__struct_fields__} | {"evidence": evidence}
+    )
+    desk.run(1)
+    [opened] = desk.store.timeline(desk.only().id)
+    assert (opened.recorded_at - opened.event_at).total_seconds() == 3
+    assert [e["text"] for e in opened.data["evidence"]] == [f"line {n}" for n in range(12, 20)]
+
+
+def test_unknown_opens_no_incident_of_the_pipeline(desk: Desk) -> None:
+    desk.show(**dict.fromkeys(NAMES, UNKNOWN))
+    desk.run(14)
+    assert desk.opened() == []
+    desk.run(60)
+    assert {i.target for i in desk.opened()} == {Component.MONITORING}
