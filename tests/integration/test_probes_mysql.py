@@ -388,7 +388,7 @@ def test_locked_rows_and_their_holder(mysql: MySQLServer, settings: Settings, lo
     assert "on rows of" in locks.blockers[0]
     assert f"{settings.mysql_database}.heartbeats" in locks.blockers[0]
     assert "UPDATE" not in locks.blockers[0]
-    assert looks.good(Probe.MYSQL_LOCKS) == LocksFacts(waiting=0, longest_wait_seconds=0.0, blockers=())
+    wait_for(lambda: looks.good(Probe.MYSQL_LOCKS).waiting == 0, 5, interval=ASKED_ANEW)
 
 
 def seen_waiting(looks: Looks) -> LocksFacts | None:
