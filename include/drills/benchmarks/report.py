@@ -15,6 +15,7 @@ import psutil
 from include.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "benchmarks.md"
+DETECTION = ("detection", "detection-stories")  # kept by ``make bench-detect``, the last sections of the page
 
 
 @dataclass
@@ -59,6 +60,22 @@ def write_page(names: list[str], folder: Path, page: Path = PAGE) -> None:
     page.write_text(_HEAD.format(machine=machine()) + "\n".join(sections))
 
 
+def put_sections(sections: list[Section], page: Path = PAGE) -> None:
+    """Put sections into the page that is there, in the place of those with the same title or at its end."""
+    head, *blocks = (
+        page.read_text().split("\n## ") if page.is_file() else [_HEAD.format(machine=machine()).rstrip("\n")]
+    )
+    titles = [block.split("\n", 1)[0] for block in blocks]
+    for section in sections:
+        block = section.markdown().removeprefix("## ")
+        if section.title in titles:
+            blocks[titles.index(section.title)] = block
+        else:
+            blocks.append(block)
+            titles.append(section.title)
+    page.write_text("\n\n## ".join(part.strip("\n") for part in (head, *blocks)) + "\n")
+
+
 def machine() -> str:
     """The machine in a line."""
     memory = psutil.virtual_memory().total / 2**30
@@ -68,9 +85,9 @@ def machine() -> str:
 
 _HEAD = """# Benchmarks
 
-Written by `make bench` (one part: `make bench ONLY=producer`). Every figure stands beside a baseline of the same run,
-on the same machine, with the same data: the ratios travel, the absolute figures do not. Everything runs on loopback,
-broker, database, Spark and the measured code sharing the cores.
+Written by `make bench` (one part: `make bench ONLY=producer`) and, for detection, by `make bench-detect`. Every figure
+stands beside a baseline of the same run, on the same machine, with the same data: the ratios travel, the absolute
+figures do not. Everything runs on loopback, broker, database, Spark and the measured code sharing the cores.
 
 Machine: {machine}.
 
