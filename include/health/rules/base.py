@@ -50,6 +50,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     onset: float = 0.0
 
 
+_AGAIN = "Good again, but not for long enough yet; it was:"
 _NOT_SEEN = Finding(state=State.UNKNOWN, reason="No observation yet.", cause=Cause.UNKNOWN)
 
 
@@ -69,6 +70,7 @@ class Judge:
         self._flapping = False
         self._last_bad = 0.0
         self._finding = _NOT_SEEN
+        self._said = Cause.NONE, ""  # the first words on the present cause, which tell most
         self._figures: Figures = {}
         self._figures_due = 0.0
         self.verdict = self._made(_NOT_SEEN, State.UNKNOWN, 0.0, 0.0)
@@ -86,9 +88,9 @@ class Judge:
         """The present trouble, with good samples, but not enough of them."""
         return msgspec.structs.replace(self._finding, state=State.RECOVERING, onset=onset or self._finding.onset)
 
-    def persisting(self, reason: str = "") -> Finding:
-        """The present trouble, of which nothing more exact can be said now (``reason``: in other words)."""
-        return msgspec.structs.replace(self._finding, state=State.UNHEALTHY, reason=reason or self._finding.reason)
+    def persisting(self) -> Finding:
+        """The present trouble, of which nothing more exact can be said now."""
+        return msgspec.structs.replace(self._finding, state=State.UNHEALTHY)
 
     def conclude(self, at: float, finding: Finding, figures: Figures) -> Verdict:
         """The verdict at ``at``; the same object if nothing that matters has changed."""
@@ -96,8 +98,11 @@ class Judge:
         if state.bad and not finding.state.bad:
             finding = self._lasting(finding, state)
         old = self.verdict
+        if finding.state is State.UNHEALTHY and finding.cause is not self._said[0]:
+            self._said = finding.cause, finding.reason
         if state is State.HEALTHY:
             self.evidence.clear()
+            self._said = Cause.NONE, ""
         if state is old.state and finding == self._finding and at < self._figures_due:
             return old
         since = old.since if state is old.state else at
@@ -146,13 +151,19 @@ class Judge:
             return old
         return finding.onset or old or since
 
+    def _reason(self, finding: Finding, state: State) -> str:
+        if state is not State.RECOVERING:
+            return finding.reason
+        cause, said = self._said
+        return f"{_AGAIN} {said if cause is finding.cause else finding.reason}"
+
     def _made(self, finding: Finding, state: State, since: float, onset: float) -> Verdict:
         return Verdict(
             scenario=self.scenario,
             target=self.target,
             state=state,
             cause=finding.cause,
-            reason=finding.reason,
+            reason=self._reason(finding, state),
             since=since,
             onset=onset,
             symptom=finding.symptom,

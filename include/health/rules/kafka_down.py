@@ -90,7 +90,7 @@ class KafkaDownRules:
         if s.canary.state is not State.UNHEALTHY:
             return None
         if self._judge.bad and (s.watch.starting(at) or s.watch.life is Life.HELD):
-            return self._judge.persisting("Kafka is being started again and does not answer yet.")
+            return self._judge.persisting()  # it is being started again
         if s.canary_code not in _REFUSED and s.independent():
             return self._down(at)
         if finding := self._partly(at):

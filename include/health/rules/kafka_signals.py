@@ -23,6 +23,8 @@ from include.health.verdicts import State
 from include.playbook.names import Component
 from include.playbook.thresholds import KafkaDownThresholds
 
+SILENCE = frozenset({Code.REFUSED, Code.TIMEOUT, Code.UNREACHABLE, Code.TRANSPORT})  # codes of a canary without answer
+
 
 class KafkaSignals:
     """The signals of ``kafka_down``. ``changed`` is set by whatever may matter to the verdict, ``in_trouble`` by the
@@ -83,12 +85,12 @@ class KafkaSignals:
         self.changed = True
 
     def independent(self) -> bool:
-        """Whether a path beside the canary says that Kafka does not answer."""
-        return (
-            self.tcp.state is State.UNHEALTHY
-            or self.metadata.state is State.UNHEALTHY
-            or self.unacknowledged > self._thresholds.unacknowledged_seconds
-        )
+        """Whether a path beside the canary says that Kafka does not answer. That the producer gets no acknowledgement
+        says so only if the canary gets no answer either.
+        """
+        if self.tcp.state is State.UNHEALTHY or self.metadata.state is State.UNHEALTHY:
+            return True
+        return self.canary_code in SILENCE and self.unacknowledged > self._thresholds.unacknowledged_seconds
 
     def disk_low(self) -> bool:
         """Whether so little of Kafka's disk is left that it must be watched."""
@@ -142,8 +144,11 @@ class KafkaSignals:
         self._sample(self.tcp, at, observation, bad=observation.outcome is Outcome.FAILED)
 
     def _group(self, at: float, observation: Observation) -> None:
+        failed = observation.outcome is Outcome.FAILED
+        if failed and (self.canary_failures or self.watch.life is Life.GONE):
+            return  # without a broker there is no coordinator either
         self.group_code = observation.code
-        self._sample(self.group, at, observation, bad=observation.outcome is Outcome.FAILED)
+        self._sample(self.group, at, observation, bad=failed)
 
     def _metadata(self, at: float, observation: Observation) -> None:
         self._sample(self.metadata, at, observation, bad=observation.outcome is Outcome.FAILED)

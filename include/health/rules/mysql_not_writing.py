@@ -251,10 +251,9 @@ class MysqlNotWritingRules:
             return
         own.take(at, facts)
         if own.error is None and not own.waits_since:  # the usual case
-            if own.settled and not self._writes.quiet:
-                self._writes.good(at)
-            for trouble in (self._waiting, self._slow, self._locked):
-                if not trouble.quiet:
+            self._slow.good(at)
+            if own.settled:  # it has written, and not only given up waiting
+                for trouble in (self._writes, self._waiting, self._locked):
                     trouble.good(at)
             return
         if not self._excused(at):
@@ -269,16 +268,15 @@ class MysqlNotWritingRules:
         own = self._processor
         self._wanted_at = at
         known = known_cause(own.error)
-        text = f"{known[2] if known else ''}: {own.text}."
+        text = f"{known[2]}: {own.text}." if known else ""
         kind = known and Kind(self._cause(known[0]), known[1], Probe.PROCESSOR)
         if own.refused is not None:
             self._hit(at)
             self._writes.sample(at, kind, lambda: text)
         if own.locks_within_a_minute(at) > self._thresholds.locked_per_minute:
             self._hit(at)
-            self._locked.bad(at, Kind(Cause.LOCKS, Symptom.MYSQL_LOCKED, Probe.PROCESSOR), lambda: text)
-        elif not self._locked.quiet:
-            self._locked.good(at)
+            locked = Kind(Cause.LOCKS, Symptom.MYSQL_LOCKED, Probe.PROCESSOR)
+            self._locked.bad(at, locked, lambda: f"{SENTENCES[Code.LOCKED]}, again and again.")
         if not own.waits_since or at - own.waits_since <= self._thresholds.phase_seconds:
             return
         if self._locks.waiting and at - self._locks_at < _LOCKS_KNOWN_SECONDS:
