@@ -103,9 +103,8 @@ def _start_exchange(settings: Settings, controller: ServiceController) -> None:
 
 
 def _start_airflow(settings: Settings, controller: ServiceController) -> None:
-    with step("Incident store is current"):
-        with contextlib.closing(store_from_settings(settings)) as store:
-            store.open_incidents()  # the first use makes or changes its tables
+    with step("Incident store is current"), contextlib.closing(store_from_settings(settings)) as store:
+        store.open_incidents()  # the first use makes or changes its tables
     with step("Airflow is healthy: API server, scheduler, Dag processor, triggerer"):
         airflow_setup.prepare_airflow(settings)
         for name in AIRFLOW_PROCESSES:
