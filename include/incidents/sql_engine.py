@@ -45,7 +45,6 @@ def _postgresql(url: URL, busy_seconds: float) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         isolation_level="READ COMMITTED",  # whatever is changed is locked first, and read as it is then
-        pool_pre_ping=True,
         pool_timeout=busy_seconds,
         connect_args={
             "application_name": "incident-store",

@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from include.incidents import migrate as migration
 from include.incidents.errors import CorruptStoreError, StoreUnavailableError, StoreVersionError
 from include.incidents.migrate import NEWEST, migrate
-from include.incidents.model import DecisionRecord, EntryKind, Incident, IncidentState, NewEntry
+from include.incidents.model import DecisionRecord, EntryKind, IncidentState, NewEntry
 from include.incidents.sql_engine import create_store_engine
 from include.incidents.sql_store import SqlIncidentStore
 from include.incidents.tables import VERSION_TABLE, metadata
@@ -178,23 +178,30 @@ def _lost(backend: Backend) -> Exception:
     return psycopg.OperationalError("the connection is lost")
 
 
-def test_a_store_may_be_used_after_a_fork(database: Backend) -> None:
+def test_a_store_may_be_used_after_a_fork_by_parent_and_child_at_once(database: Backend) -> None:
     incident, _ = database.store.open(new_incident(database))
     fork = multiprocessing.get_context("fork")
-    answers = fork.Queue()
+    barrier = fork.Barrier(2)
+
+    def write(actor: str) -> None:
+        barrier.wait(20)
+        for _ in range(20):
+            database.store.append(incident.id, NewEntry(EntryKind.NOTE, actor, "", database.now()))
 
     def child() -> None:
-        answers.put(database.store.incident(incident.id))
-        database.store.append(incident.id, NewEntry(EntryKind.NOTE, "child", "", database.now()))
-        os._exit(0)  # no clean-up of the test session's
+        try:
+            write("child")
+        finally:
+            os._exit(len(database.store.timeline(incident.id)) < 21)  # no clean-up of the test session's
 
     process = fork.Process(target=child)
     process.start()
-    answer: Incident = answers.get(timeout=20)
+    write("parent")
     process.join(20)
-    assert (answer, process.exitcode) == (incident, 0)
-    database.store.append(incident.id, NewEntry(EntryKind.NOTE, "parent", "", database.now()))
-    assert [entry.actor for entry in database.store.timeline(incident.id)] == ["watch", "child", "parent"]
+    assert process.exitcode == 0
+    actors = [entry.actor for entry in database.store.timeline(incident.id)]
+    assert (actors.count("child"), actors.count("parent")) == (20, 20)
+    assert database.store.verify() == ()
 
 
 # --- SQLite alone
