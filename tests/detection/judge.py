@@ -38,6 +38,15 @@ class Score:
     false_alarms: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: Score) -> None:
+        """The same story once more."""
+        self.faults += other.faults
+        self.delays += other.delays
+        self.misses += other.misses
+        self.opened += other.opened
+        self.false_alarms += other.false_alarms
+        self.problems += other.problems
+
 
 # --- Our own -----------------------------------------------------------------------------------------------------
 def judge(played: Played) -> Score:
@@ -154,8 +163,8 @@ def judge_alerts(played: Played, name: str) -> Score:
     score = Score(played.story.name, name)
     faults = [fault for fault in played.story.faults if _counts(fault)]
     score.faults = len(faults)
-    inside = [a for a in played.alerts[name] if any(_within(fault, a.at) for fault in played.story.faults)]
-    score.false_alarms = len(played.alerts[name]) - len(inside)
+    inside = [a for a in played.alerts[name] if any(_within(fault, a.at) for fault in faults)]
+    score.false_alarms = sum(not any(_within(f, a.at) for f in played.story.faults) for a in played.alerts[name])
     score.opened = len(inside)
     left = list(inside)
     matches = {id(fault): _take(left, fault, exact=True) for fault in faults}

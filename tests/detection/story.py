@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from include.playbook.names import Cause, Component, ScenarioId
@@ -70,7 +70,18 @@ class Story:
     resolved: bool = True
     merges: int = 0
     records: bool = True
-    tags: frozenset[str] = field(default=frozenset())
+
+    def variant(self, number: int) -> Story:
+        """The same story with another noise and another place of its moments between two looks; 0: this one."""
+        if number == 0:
+            return self
+        later = number * 0.35
+        return replace(
+            self,
+            seed=self.seed + number,
+            script=tuple((at + later, action) for at, action in self.script),
+            faults=tuple(replace(fault, at=fault.at + later, until=fault.until + later) for fault in self.faults),
+        )
 
     def __str__(self) -> str:
         return self.name
