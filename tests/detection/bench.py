@@ -91,9 +91,9 @@ def _stories(scores: Scores) -> Section:
     return Section(
         "Detection: story by story",
         f"Median and worst of {VARIANTS} runs each, from the injection to the incident (for growing lag: from the "
-        "moment when the oldest unread record is older than the playbook allows). Faults, misses and incidents are those of "
-        "all runs. A story without faults is one in which nobody may be paged. The stories and what is expected of "
-        "each are in `tests/detection/stories_*.py`.",
+        "moment when the oldest unread record is older than the playbook allows). Faults, misses and incidents are "
+        "those of all runs. A story without faults is one in which nobody may be paged. The stories and what is "
+        "expected of each are in `tests/detection/stories_*.py`.",
         _story_columns(),
         _story_rows(scores),
     )
