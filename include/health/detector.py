@@ -6,7 +6,7 @@ has settled is handed out again as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,7 +14,7 @@ from include.health.config import DetectorConfig
 from include.health.harm import HarmMeter
 from include.health.observations import Observation, Outcome, Probe, Seen
 from include.health.position_ledger import PositionLedger
-from include.health.rules.base import Rules
+from include.health.rules.base import Handler, Rules
 from include.health.rules.catalog import rules_of
 from include.health.sight import Sight, View
 from include.health.verdicts import Assessment, Blindness, State, Verdict
@@ -24,7 +24,6 @@ from include.playbook.thresholds import Thresholds
 
 _STEP_BACK_SECONDS = 1.0
 _POSITIONS = frozenset({Probe.EXCHANGE, Probe.PRODUCER, Probe.OFFSETS, Probe.PROCESSOR, Probe.MYSQL_LEDGER})
-_Observe = Callable[[float, Observation], None]
 
 
 class Detector:
@@ -74,18 +73,15 @@ class Detector:
         self._shown = {each.scenario: _Shown(each) for each in rules}
         self._ledger, self._harm = PositionLedger(self._config), HarmMeter(self._config)
         views = {
-            each.scenario: View(each.probes, each.needs, self._thresholds[each.scenario].blind_seconds)
+            each.scenario: View(frozenset(each.handlers), each.needs, self._thresholds[each.scenario].blind_seconds)
             for each in rules
         }
         self._sight = Sight(views, self._config)
-        watchers = (
-            *((each.probes, each.observe) for each in rules),
-            (_POSITIONS, self._ledger.observe),
-            (_POSITIONS, self._harm.observe),
-        )
-        self._routes: dict[Probe, tuple[_Observe, ...]] = {
-            probe: tuple(observe for probes, observe in watchers if probe in probes) for probe in Probe
+        self._routes: dict[Probe, tuple[Handler, ...]] = {
+            probe: tuple(each.handlers[probe] for each in rules if probe in each.handlers) for probe in Probe
         }
+        for probe in _POSITIONS:
+            self._routes[probe] += (self._ledger.observe, self._harm.observe)
 
     def _take(self, at: float, observations: tuple[Observation, ...]) -> None:
         routes, saw, blind = self._routes, self._sight.saw, Outcome.BLIND
@@ -93,10 +89,11 @@ class Detector:
             probe = observation.probe
             if observation.outcome is blind:
                 self._sight.blinded(observation)
-            else:
-                saw[probe] = at
-            for observe in routes[probe]:
-                observe(at, observation)
+                self._harm.observe(at, observation)
+                continue
+            saw[probe] = at
+            for take in routes[probe]:
+                take(at, observation)
 
     def _mended(self, at: float) -> float:
         """The moment does not follow the last one: what to take it for."""

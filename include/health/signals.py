@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from include.health.verdicts import State
 
+_HEALTHY, _UNHEALTHY, _RECOVERING = State.HEALTHY, State.UNHEALTHY, State.RECOVERING  # looking up a member takes long
+
 
 class Signal:
     """See the module's text. ``state`` is never ``FLAPPING``; ``since`` is when it began; ``onset`` is the first bad
@@ -41,7 +43,7 @@ class Signal:
     @property
     def confirmed(self) -> bool:
         """Bad, and not yet good again for long enough."""
-        return self.state is State.UNHEALTHY or self.state is State.RECOVERING
+        return self.state is _UNHEALTHY or self.state is _RECOVERING
 
     def sample(self, at: float, bad: bool) -> bool:
         """Add one sample; whether the state changed."""
@@ -49,7 +51,7 @@ class Signal:
 
     def good(self, at: float) -> bool:
         """Add a good sample; whether the state changed."""
-        if self.state is State.HEALTHY:
+        if self.state is _HEALTHY:
             return False
         self._window = (self._window << 1) & self._mask
         if self.confirmed:

@@ -23,7 +23,11 @@ class State(StrEnum):
     @property
     def bad(self) -> bool:
         """An incident of this verdict must not be closed."""
-        return self in (State.UNHEALTHY, State.RECOVERING, State.FLAPPING)
+        return self is _UNHEALTHY or self is _RECOVERING or self is _FLAPPING
+
+
+# looking a member up by name takes long, and whether a state is bad is asked all the time
+_UNHEALTHY, _RECOVERING, _FLAPPING = State.UNHEALTHY, State.RECOVERING, State.FLAPPING
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):

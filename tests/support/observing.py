@@ -153,13 +153,18 @@ def seconds(phases: Iterable[Phase], until: float, every: float = 1.0) -> Iterat
         yield Seen(START + now, tuple(looks))
 
 
+def take(rules: Rules, at: float, observation: Observation) -> None:
+    """As the detector hands it on."""
+    if observation.outcome is not Outcome.BLIND and observation.probe in rules.handlers:
+        rules.handlers[observation.probe](at, observation)
+
+
 def told(rules: Rules, stream: Iterable[Seen]) -> dict[float, Verdict]:
     """The verdicts of one scenario's rules, by seconds since the start."""
     verdicts = {}
     for seen in stream:
         for observation in seen.observations:
-            if observation.probe in rules.probes:
-                rules.observe(seen.at, observation)
+            take(rules, seen.at, observation)
         verdicts[seen.at - START] = rules.verdict(seen.at)
     return verdicts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import Thresholds
 
+Handler = Callable[[float, Observation], None]
 Figures = dict[str, float | int | str | None]
 
 
@@ -22,11 +24,11 @@ class Rules(Protocol):
 
     scenario: ScenarioId
     target: Component
-    probes: frozenset[Probe]  # whose observations it wants
     needs: frozenset[Probe]  # without any of which nothing can be said
 
-    def observe(self, at: float, observation: Observation) -> None:
-        """Take one observation of one of ``probes``."""
+    @property
+    def handlers(self) -> Mapping[Probe, Handler]:
+        """Who takes the observations of the probes that it wants. A blind one says nothing, and is not handed on."""
         ...
 
     def verdict(self, at: float) -> Verdict:

@@ -40,8 +40,7 @@ class KafkaDownRules:
         self._judge = Judge(self.scenario, self.target, thresholds, config)
         self._signals = KafkaSignals(thresholds, config, self._judge.evidence)
         self._alone_failures = 2 * thresholds.canary_failures
-        self.probes = self._signals.probes
-        self.observe = self._signals.observe
+        self.handlers = self._signals.handlers
         self._steps: tuple[Callable[[float], Finding | None], ...] = (
             self._held,
             self._process_gone,

@@ -23,6 +23,7 @@ from include.health.verdicts import State
 from include.playbook.names import Component
 from include.playbook.thresholds import KafkaDownThresholds
 
+_HEALTHY, _GONE, _FAILED = State.HEALTHY, Life.GONE, Outcome.FAILED  # looking up a member takes long
 SILENCE = frozenset({Code.REFUSED, Code.TIMEOUT, Code.UNREACHABLE, Code.TRANSPORT})  # codes of a canary without answer
 
 
@@ -59,7 +60,7 @@ class KafkaSignals:
         self.brokers: int | None = None
         self.disk_free_share: float | None = None
         self.changed, self.in_trouble = True, False
-        self._handlers = {
+        self.handlers = {
             Probe.PROCESSES: self._processes,
             Probe.KAFKA_TCP: self._tcp,
             Probe.KAFKA_CANARY: self._canary,
@@ -69,12 +70,6 @@ class KafkaSignals:
             Probe.HOST: self._host,
             Probe.LOGS: self._logs,
         }
-        self.probes = frozenset(self._handlers)
-
-    def observe(self, at: float, observation: Observation) -> None:
-        """Take one observation; a blind one says nothing."""
-        if observation.outcome is not Outcome.BLIND:
-            self._handlers[observation.probe](at, observation)
 
     def interrupted(self) -> None:
         """Every run of samples starts again."""
@@ -106,11 +101,9 @@ class KafkaSignals:
             "disk_free_share": self.disk_free_share,
         }
 
-    def _sample(self, signal: Signal, at: float, observation: Observation, *, bad: bool) -> None:
-        """One sample of a probe; a bad one is evidence, unless the process need not answer now."""
-        if not bad:
-            self.changed |= signal.good(at)
-        elif self.in_trouble or not (self.watch.life is Life.HELD or self.watch.starting(at)):
+    def _bad(self, signal: Signal, at: float, observation: Observation) -> None:
+        """A bad sample of a probe, and evidence, unless the process need not answer now."""
+        if self.in_trouble or not (self.watch.life is Life.HELD or self.watch.starting(at)):
             signal.bad(at)
             self.changed = True
             self._evidence.add_observation(at, observation)
@@ -120,40 +113,46 @@ class KafkaSignals:
             self.changed = True
             if self.watch.life is Life.HELD and not self.in_trouble:
                 self.interrupted()
-        if self.watch.life is Life.GONE:
+        if self.watch.life is _GONE:
             self.gone.bad(at)
             self.gone_looks, self.changed = self.gone_looks + 1, True
             self._evidence.add(at, Probe.PROCESSES, "gone", f"{self.watch.service}: {self.watch.ending}")
-        elif self.watch.life is Life.ALIVE:
+        elif (self.gone_looks or self.gone.state is not _HEALTHY) and self.watch.life is Life.ALIVE:
             self.gone_looks = 0
             self.changed |= self.gone.good(at)
 
     def _canary(self, at: float, observation: Observation) -> None:
-        if observation.outcome is Outcome.FAILED:
+        if observation.outcome is _FAILED:
             self.canary_code, self.canary_failures = observation.code, self.canary_failures + 1
-            self._sample(self.canary, at, observation, bad=True)
+            self._bad(self.canary, at, observation)
             return
-        self.canary_failures = 0
-        self.watch.served()
-        self.changed |= self.canary.good(at)
+        if self.canary_failures or self.canary.state is not _HEALTHY or not self.watch.has_served:
+            self.canary_failures = 0
+            self.watch.served()
+            self.changed |= self.canary.good(at)
         if isinstance(observation.facts, RoundTripFacts):
             self.changed |= self.round_trips.add(at, observation.facts.seconds)
 
     def _tcp(self, at: float, observation: Observation) -> None:
         self.tcp_code = observation.code
-        self._sample(self.tcp, at, observation, bad=observation.outcome is Outcome.FAILED)
+        if observation.outcome is _FAILED:
+            self._bad(self.tcp, at, observation)
+        elif self.tcp.state is not _HEALTHY:
+            self.changed |= self.tcp.good(at)
 
     def _group(self, at: float, observation: Observation) -> None:
-        failed = observation.outcome is Outcome.FAILED
-        if failed and (self.canary_failures or self.watch.life is Life.GONE):
-            return  # without a broker there is no coordinator either
-        self.group_code = observation.code
-        self._sample(self.group, at, observation, bad=failed)
+        if observation.outcome is not _FAILED:
+            self.changed |= self.group.good(at)
+        elif not self.canary_failures and self.watch.life is not _GONE:  # without a broker there is no coordinator
+            self.group_code = observation.code
+            self._bad(self.group, at, observation)
 
     def _metadata(self, at: float, observation: Observation) -> None:
-        self._sample(self.metadata, at, observation, bad=observation.outcome is Outcome.FAILED)
-        facts = observation.facts
-        if observation.outcome is Outcome.FAILED or not isinstance(facts, ClusterFacts):
+        if observation.outcome is _FAILED:
+            self._bad(self.metadata, at, observation)
+            return
+        self.changed |= self.metadata.good(at)
+        if not isinstance(facts := observation.facts, ClusterFacts):
             return
         self.brokers, problems = facts.brokers, facts.topic_problems
         if facts.brokers < self._brokers_expected:
@@ -162,7 +161,7 @@ class KafkaSignals:
             self.changed |= self.topics.good(at)
             return
         self.topic_problems = problems
-        self._sample(self.topics, at, _told(Probe.KAFKA_METADATA, problems), bad=True)
+        self._bad(self.topics, at, _told(Probe.KAFKA_METADATA, problems))
 
     def _producer(self, at: float, observation: Observation) -> None:
         if not isinstance(observation.facts, ProducerFacts):

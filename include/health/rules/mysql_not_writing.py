@@ -35,6 +35,7 @@ from include.playbook.thresholds import MysqlThresholds
 _HEALTHY = Finding(state=State.HEALTHY, reason="The canary writes as the pipeline does.")
 _UNSEEN = Finding(state=State.UNKNOWN, reason="No observation yet.", cause=Cause.UNKNOWN)
 _LOCKS_KNOWN_SECONDS = 30.0  # three looks
+_GONE, _OK = Life.GONE, Outcome.OK  # looking up a member takes long
 
 
 class MysqlNotWritingRules:
@@ -59,6 +60,7 @@ class MysqlNotWritingRules:
         self._audit = troubles.define(t.audit_failures, t.audit_failures + 1, dwell=t.dwell_seconds)
         self._elsewhere = troubles.define(2, 2, dwell=t.dwell_seconds)
         self._slow = troubles.define(2, 2)
+        self._waits = (self._writes, self._waiting, self._locked)
         self._disk = troubles.define(1, 1)
         self._processor = ProcessorWrites()
         self._locks, self._locks_at = LocksFacts(waiting=0, longest_wait_seconds=0.0, blockers=()), 0.0
@@ -68,7 +70,7 @@ class MysqlNotWritingRules:
         self._wanted_at = 0.0  # when something was last waiting to be written
         self._seconds: float | None = None
         self._row_age: float | None = None
-        self._handlers = {
+        self.handlers = {
             Probe.PROCESSES: self._take_processes,
             Probe.MYSQL_CANARY: self._take_canary,
             Probe.MYSQL_LEDGER: self._take_ledger,
@@ -79,12 +81,6 @@ class MysqlNotWritingRules:
             Probe.HOST: self._take_host,
             Probe.LOGS: self._take_logs,
         }
-        self.probes = frozenset(self._handlers)
-
-    def observe(self, at: float, observation: Observation) -> None:
-        """See :class:`Rules`; a blind look says nothing."""
-        if observation.outcome is not Outcome.BLIND:
-            self._handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -143,22 +139,22 @@ class MysqlNotWritingRules:
             self._troubles.changed = True
             if self._watch.life is Life.HELD and not self._judge.bad:
                 self._troubles.interrupted()
-        if self._watch.life is Life.GONE:
+        if self._watch.life is _GONE:
             cause = self._hints.cause(at) or (Cause.CRASH_LOOP if self._watch.looping(at) else Cause.PROCESS_GONE)
             kind = Kind(cause, Symptom.PROCESS_GONE, Probe.PROCESSES, direct=True)
             self._gone.bad(at, kind, lambda: f"MySQL does not run; {self._watch.ending}.")
             self._hit(at)
-        elif self._watch.life is Life.ALIVE and not self._gone.quiet:
+        elif not self._gone.quiet and self._watch.life is Life.ALIVE:
             self._gone.good(at)
 
     def _take_canary(self, at: float, observation: Observation) -> None:
-        if observation.outcome is Outcome.OK:
+        if observation.outcome is _OK:
             if isinstance(observation.facts, RoundTripFacts):
                 self._seconds = observation.facts.seconds
-            self._watch.served()
-            for trouble in (self._canary, self._refused):
-                if not trouble.quiet:
-                    trouble.good(at)
+            if not (self._canary.quiet and self._refused.quiet and self._watch.has_served):
+                self._watch.served()
+                self._canary.good(at)
+                self._refused.good(at)
         elif not self._excused(at):
             self._failed(at, observation)
 
@@ -251,10 +247,12 @@ class MysqlNotWritingRules:
             return
         own.take(at, facts)
         if own.error is None and not own.waits_since:  # the usual case
-            self._slow.good(at)
+            if not self._slow.quiet:
+                self._slow.good(at)
             if own.settled:  # it has written, and not only given up waiting
-                for trouble in (self._writes, self._waiting, self._locked):
-                    trouble.good(at)
+                for trouble in self._waits:
+                    if not trouble.quiet:
+                        trouble.good(at)
             return
         if not self._excused(at):
             self._judge_writes(at)

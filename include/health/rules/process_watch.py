@@ -33,7 +33,7 @@ class ProcessWatch:
         self._start_seconds, self._record_seconds = config.start_seconds, config.record_seconds
         self._last: ProcessFacts | None = None
         self._starts: deque[float] = deque(maxlen=_LOOP_STARTS)
-        self._was_held = self._served = False
+        self._was_held = self.has_served = False
         self.life, self.changed_at = Life.UNSEEN, 0.0
         self.pid: int | None = None
         self.exit_code: int | None = None
@@ -47,7 +47,7 @@ class ProcessWatch:
             return False
         now = facts.services.get(self.service)
         last, self._last = self._last, now
-        if now is None or (last is not None and now.state == last.state and now.pid == last.pid):
+        if now is last or now is None or (last is not None and now.state == last.state and now.pid == last.pid):
             return False
         if now.exit_code is not None:
             self.exit_code = now.exit_code
@@ -56,13 +56,13 @@ class ProcessWatch:
 
     def starting(self, at: float) -> bool:
         """It was started a short while ago and has not served yet, so that it need not answer; not in a crash loop."""
-        if self._served or self.life is not Life.ALIVE or not self._starts or self.looping(at):
+        if self.has_served or self.life is not Life.ALIVE or not self._starts or self.looping(at):
             return False
         return at - self._starts[-1] < self._start_seconds
 
     def served(self) -> None:
         """The present process has answered."""
-        self._served = self.life is Life.ALIVE
+        self.has_served = self.life is Life.ALIVE
 
     def accounted(self) -> None:
         """Its restart belongs to a trouble that is told of already: no record of its own."""
@@ -93,7 +93,7 @@ class ProcessWatch:
                 self.restarted_at, self.restarted_on_request = at, self._was_held
             elif self._was_held or (now.age_seconds is not None and now.age_seconds < self._start_seconds):
                 self._starts.append(at - (now.age_seconds or 0.0))
-            self.pid, self._was_held, self._served = now.pid, False, False
+            self.pid, self._was_held, self.has_served = now.pid, False, False
         if life is not self.life:
             self.life, self.changed_at = life, at
 

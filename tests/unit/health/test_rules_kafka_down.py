@@ -27,6 +27,7 @@ from tests.support.observing import (
     runs,
     seconds,
     stopped,
+    take,
     told,
 )
 
@@ -297,10 +298,10 @@ def test_after_a_gap_runs_begin_anew() -> None:
     own.resumed(START + 500)
     for at in (500, 501):
         for observation in HUNG:
-            own.observe(START + at, observation)
+            take(own, START + at, observation)
         assert own.verdict(START + at).state in (S, U)
     for observation in HUNG:
-        own.observe(START + 502, observation)
+        take(own, START + 502, observation)
     assert own.verdict(START + 502).state is B
 
 
