@@ -11,12 +11,12 @@ from include.settings import Settings
 # Seconds between two looks, of those probes that do not look at least every few seconds.
 _SLOW_LOOKS: dict[Probe, float] = {
     Probe.KAFKA_GROUP: 10.0,
-    Probe.EXCHANGE: 10.0,
-    Probe.MYSQL_SCHEMA: 60.0,
+    Probe.EXCHANGE: 5.0,
+    Probe.MYSQL_SCHEMA: 10.0,
     Probe.MYSQL_AUDIT: 60.0,
     Probe.MYSQL_LOCKS: 10.0,
     Probe.HOST: 10.0,
-    Probe.LOGS: 10.0,
+    Probe.LOGS: 5.0,
 }
 
 
