@@ -8,6 +8,7 @@ from http.cookiejar import DefaultCookiePolicy
 import msgspec
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError
 
 from include.health.observations import Code
 from include.market.endpoints import Call, is_loopback
@@ -88,9 +89,7 @@ def _no_answer(error: requests.RequestException) -> Answer:
         return Answer(Code.REFUSED, "connection refused")
     if isinstance(error, requests.exceptions.SSLError):
         return Answer(Code.CONNECTIVITY, "no TLS session")
-    connected = any(isinstance(cause, ConnectionResetError | EOFError) for cause in causes) or not isinstance(
-        error, requests.ConnectionError
-    )
+    connected = not isinstance(error, requests.ConnectionError) or any(isinstance(c, ProtocolError) for c in causes)
     kind = type(causes[-1]).__name__
     return Answer(Code.CONNECTIVITY if connected else Code.UNREACHABLE, f"connection failed ({kind})")
 
