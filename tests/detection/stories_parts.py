@@ -171,7 +171,7 @@ MYSQL_STORIES = (
         "Every write takes sixty times longer: batches need four seconds instead of a half, and keep up.",
         sets("database", slow=60.0),
         sets("database", slow=1.0),
-        fault(M, Cause.DEGRADED, within=90, also={S: (Cause.BATCHES_SLOW,)}, paging=Paging.EITHER),
+        fault(M, Cause.DEGRADED, within=60, also={S: (Cause.BATCHES_SLOW,)}, paging=Paging.EITHER),
     ),
 )
 
@@ -209,7 +209,7 @@ PROCESSOR_STORIES = (
         "No batch is planned for twenty minutes; then the job catches up.",
         sets("processor", stuck=True),
         sets("processor", stuck=False),
-        fault(S, Cause.NO_PROGRESS, within=30, lasts=1_200, target=Component.PROCESSOR),
+        fault(S, Cause.NO_PROGRESS, within=40, lasts=1_200, target=Component.PROCESSOR),
     ),
     simple(
         "processor_query_failed",
@@ -223,7 +223,7 @@ PROCESSOR_STORIES = (
         "Spark needs ten times as long for each batch, and still keeps up.",
         sets("processor", slow=10.0),
         sets("processor", slow=1.0),
-        fault(S, Cause.BATCHES_SLOW, within=90, target=Component.PROCESSOR, paging=Paging.EITHER),
+        fault(S, Cause.BATCHES_SLOW, within=60, target=Component.PROCESSOR, paging=Paging.EITHER),
     ),
     Story(
         "processor_crash_loop",
