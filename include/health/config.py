@@ -24,8 +24,8 @@ _SLOW_LOOKS: dict[Probe, float] = {
 class DetectorConfig:
     """``gap_seconds``: two moments farther apart mean that the observer itself was away. ``start_seconds``: a process
     this young may still be starting. ``record_seconds``: how long a fault that healed itself is shown.
-    ``figures_seconds``: how often the figures of a verdict are refreshed. ``looks``: seconds between two looks of a
-    slow probe. ``probes``: those that are installed.
+    ``figures_seconds``: how often the figures of a healthy verdict are refreshed. ``looks``: seconds between two looks
+    of a slow probe. ``probes``: those that are installed.
     """
 
     micro_batch_seconds: float = 1.0
@@ -37,7 +37,7 @@ class DetectorConfig:
     gap_seconds: float = 8.0
     start_seconds: float = 20.0
     record_seconds: float = 15.0
-    figures_seconds: float = 5.0
+    figures_seconds: float = 10.0
     looks: Mapping[Probe, float] = field(default_factory=lambda: dict(_SLOW_LOOKS))
     probes: frozenset[Probe] = frozenset(Probe)
 

@@ -52,6 +52,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     onset: float = 0.0
 
 
+_RECHECK_SECONDS = 2.0  # what is not healthy may change by the mere passing of time
 _AGAIN = "Good again, but not for long enough yet; it was:"
 _NOT_SEEN = Finding(state=State.UNKNOWN, reason="No observation yet.", cause=Cause.UNKNOWN)
 
@@ -105,10 +106,11 @@ class Judge:
         if state is State.HEALTHY:
             self.evidence.clear()
             self._said = Cause.NONE, ""
-        if state is old.state and finding == self._finding and at < self._figures_due:
+        if state is old.state and at < self._figures_due and finding == self._finding:
             return old
         since = old.since if state is old.state else at
-        self._finding, self._figures, self._figures_due = finding, figures, at + self._refresh
+        self._finding, self._figures = finding, figures
+        self._figures_due = at + (self._refresh if state is State.HEALTHY else _RECHECK_SECONDS)
         self.verdict = self._made(finding, state, since, self._onset(finding, state, since))
         return self.verdict
 

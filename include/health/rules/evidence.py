@@ -32,6 +32,8 @@ class EvidenceLog:
 
     def kept(self) -> tuple[Evidence, ...]:
         """Oldest first."""
+        if not self._first:
+            return ()
         facts = {*self._first.values(), *self._newest.values()}
         return tuple(sorted(facts, key=lambda fact: (fact.at, fact.probe, fact.code)))
 

@@ -80,10 +80,17 @@ def test_a_trouble_keeps_its_first_onset() -> None:
 
 def test_nothing_new_is_the_same_verdict_until_figures_are_due() -> None:
     own = judge()
-    same = finding("U", 1.0)
-    verdicts = [own.conclude(float(at), same, {"at": at}) for at in range(1, 9)]
+    same = finding("h", 1.0)
+    verdicts = [own.conclude(float(at), same, {"at": at}) for at in range(1, 15)]
     assert len({id(verdict) for verdict in verdicts}) == 2
-    assert [verdict.figures["at"] for verdict in verdicts] == [1, 1, 1, 1, 1, 6, 6, 6]
+    assert [verdict.figures["at"] for verdict in verdicts] == [1] * 10 + [11] * 4
+
+
+def test_what_is_not_healthy_is_looked_at_again_soon() -> None:
+    own = judge()
+    own.conclude(1.0, finding("s", 1.0), {})
+    assert own.settled(2.9)
+    assert not own.settled(3.0)
 
 
 def test_a_more_exact_cause_is_told_at_once() -> None:
