@@ -21,7 +21,6 @@ from include.health.observations import (
 )
 from include.health.verdicts import Harm
 
-_SAMPLE_SECONDS = 2.0
 _CHECK_SECONDS = 5.0
 _FRESH_SECONDS = 15.0
 _UNFELT_SECONDS = 15.0  # staleness up to here is the pipeline's own pace
@@ -40,17 +39,29 @@ class HarmMeter:
         self._waiting_seconds = self._retention_used = self._buffer_fill = 0.0
         self._offsets_at = 0.0
         self._ledger_blind_at: float | None = None
-        self._due: dict[Probe, float] = {}
+        self._newest: dict[Probe, tuple[float, Observation]] = {}
         self._check_due = 0.0
         self._harm = Harm()
 
     def observe(self, at: float, observation: Observation) -> None:
-        """Take an observation of any probe."""
-        probe = observation.probe
-        if at < self._due.get(probe, 0.0):
-            return
-        self._due[probe] = at + _SAMPLE_SECONDS - 0.5
-        if probe is Probe.MYSQL_LEDGER:
+        """Keep an observation of any probe."""
+        self._newest[observation.probe] = (at, observation)
+
+    def harm(self, at: float) -> Harm:
+        """Measured anew every few seconds; the same object as long as nothing has changed."""
+        if at >= self._check_due:
+            self._check_due = at + _CHECK_SECONDS
+            for when, observation in self._newest.values():
+                self._take(when, observation)
+            self._newest.clear()
+            measured = self._measure(at)
+            if measured != self._harm:
+                self._harm = measured
+        return self._harm
+
+    # --- Taking --------------------------------------------------------------------------------------------------
+    def _take(self, at: float, observation: Observation) -> None:
+        if observation.probe is Probe.MYSQL_LEDGER:
             self._ledger(at, observation)
         match observation.facts:
             case ExchangeFacts(newest=newest):
@@ -63,16 +74,6 @@ class HarmMeter:
                 self._waiting_seconds, self._offsets_at = waiting, at
                 self._retention_used = min(waiting / retention, 1.0)
 
-    def harm(self, at: float) -> Harm:
-        """Measured anew every few seconds; the same object as long as nothing has changed."""
-        if at >= self._check_due:
-            self._check_due = at + _CHECK_SECONDS
-            measured = self._measure(at)
-            if measured != self._harm:
-                self._harm = measured
-        return self._harm
-
-    # --- Taking --------------------------------------------------------------------------------------------------
     def _ledger(self, at: float, observation: Observation) -> None:
         if observation.outcome is Outcome.BLIND:
             self._ledger_blind_at = self._ledger_blind_at or at

@@ -6,14 +6,12 @@ catch-up). What is slow is not learned.
 
 from __future__ import annotations
 
-from collections import deque
-
 from include.health.baseline import Baseline
 from include.health.observations import BatchFacts, ProcessorFacts
 from include.health.signals import Signal
 from include.health.verdicts import State
 
-_SHARES = 5  # batches
+_LEARN_SECONDS = 5.0  # at least, between two batches that are learned
 _MANY_ROWS_FACTOR, _MANY_ROWS = 3.0, 100
 _COLD_BATCHES = 3.0  # trigger intervals that a batch may need as long as nothing is known
 _COLD_SECONDS = 5.0
@@ -29,25 +27,21 @@ class BatchHistory:
     def __init__(self, *, interval: float, seconds: float, deviations: float, slow: Signal) -> None:
         self._interval, self._seconds, self._deviations = interval, seconds, deviations
         self.slow = slow
-        self._durations, self._rows, self._mysql = Baseline(), Baseline(), Baseline()
-        self._shares: deque[float] = deque(maxlen=_SHARES)
-        self._last: tuple[str | None, int] | None = None  # query run and batch
+        self._durations, self._rows = Baseline(), Baseline()
+        self._last_id = -1
+        self._last_run: str | None = ""
+        self._learn_due = 0.0
         self.newest: BatchFacts | None = None
         self.p95: float | None = None
 
     def take(self, at: float, facts: ProcessorFacts) -> bool:
         """Whether a batch has ended since the last time."""
         batch = facts.last_batch
-        if batch is None:
+        if batch is None or (batch.id == self._last_id and facts.query_run_id == self._last_run):
             return False
-        last, known = self._last, (facts.query_run_id, batch.id)
-        if known == last:
-            return False
-        self._last, self.newest = known, batch
-        duration = batch.duration_seconds
-        self._shares.append(batch.phase_seconds.get("mysql", 0.0) / duration if duration > 0 else 0.0)
-        first = last is None or last[0] != facts.query_run_id
-        if not first and batch.input_rows and not self._catches_up(batch):
+        first = facts.query_run_id != self._last_run
+        self._last_id, self._last_run, self.newest = batch.id, facts.query_run_id, batch
+        if not first and batch.input_rows:
             self._judge(at, batch)
         return True
 
@@ -58,39 +52,39 @@ class BatchHistory:
 
     @property
     def mysql_share(self) -> float:
-        """Share of MySQL in the newest batches: the median."""
-        return sorted(self._shares)[len(self._shares) // 2] if self._shares else 0.0
-
-    @property
-    def mysql_usual(self) -> float | None:
-        """Median seconds in MySQL, once they are known."""
-        return self._mysql.median if self._mysql.ready else None
+        """Share of MySQL in the newest batch."""
+        batch = self.newest
+        if batch is None or batch.duration_seconds <= 0:
+            return 0.0
+        return batch.phase_seconds.get("mysql", 0.0) / batch.duration_seconds
 
     def interrupted(self) -> None:
         """Nobody looked for a while."""
         self.slow.interrupted()
-        self._last = None
+        self._last_id, self._last_run = -1, ""
+
+    def _judge(self, at: float, batch: BatchFacts) -> None:
+        duration = batch.duration_seconds
+        if duration > self._interval and not self._catches_up(batch) and self._is_spike(duration):
+            self.slow.bad(at)
+            return
+        if self.slow.state is not State.HEALTHY:
+            if self._catches_up(batch):
+                return
+            self.slow.good(at)
+        if at >= self._learn_due and self.slow.onset == 0.0:
+            self._learn_due = at + _LEARN_SECONDS
+            if not self._catches_up(batch):
+                self._durations.add(at, duration)
+                self._rows.add(at, float(batch.input_rows))
+                if self._durations.ready:
+                    self.p95 = self._durations.quantile(0.95)
 
     def _catches_up(self, batch: BatchFacts) -> bool:
         rows = self._rows
         return rows.ready and batch.input_rows > max(_MANY_ROWS_FACTOR * rows.median, _MANY_ROWS)
 
-    def _judge(self, at: float, batch: BatchFacts) -> None:
-        duration, mysql = batch.duration_seconds, batch.phase_seconds.get("mysql", 0.0)
-        if self._is_spike(duration):
-            self.slow.bad(at)
-        elif self.slow.state is not State.HEALTHY:
-            self.slow.good(at)
-        if self.slow.onset == 0.0:
-            self._durations.add(at, duration)
-            self._rows.add(at, float(batch.input_rows))
-            self._mysql.add(at, mysql)
-            if self._durations.ready:
-                self.p95 = self._durations.quantile(0.95)
-
     def _is_spike(self, duration: float) -> bool:
-        if duration <= self._interval:
-            return False
         usual = self._durations
         if not usual.ready:
             return duration > max(_COLD_BATCHES * self._interval, _COLD_SECONDS)

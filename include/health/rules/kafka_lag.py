@@ -18,7 +18,7 @@ from include.health.observations import (
 from include.health.rules.base import Figures, Finding, Judge
 from include.health.rules.lag_causes import LagCauses
 from include.health.rules.lag_trend import LagTrend
-from include.health.rules.offset_rounds import OffsetRounds, Round
+from include.health.rules.offset_rounds import OffsetRounds
 from include.health.rules.troubles import Kind, Troubles
 from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
@@ -65,14 +65,14 @@ class KafkaLagRules:
         self._rounds = OffsetRounds(max(_RATE_SECONDS, 10 * interval))
         self._trend = LagTrend(interval=max(_INTERVAL_SECONDS, 2 * interval), points=t.slope_points, p=t.slope_p)
         self._causes = LagCauses(t, config)
-        self._counted: dict[int, int] = {}  # next offsets, by the ledger or the processor
+        self._rows: RowsFacts | None = None
         self._counted_before, self._counted_moved_at = 0, -math.inf
         self._still_seconds = max(_STILL_SECONDS, 4 * interval)
-        self._waiting = self._incoming = self._finished = self._drain = 0.0
+        self._wrong_figure = False  # rows advance and the group's offsets do not
         self._sample_due = 0.0
         self._seen_at = 0.0  # the last valid round
         self._unseen = Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="No observation yet.")
-        self._handlers = {
+        self.handlers = {
             Probe.OFFSETS: self._offsets,
             Probe.PROCESSOR: self._processor,
             Probe.MYSQL_LEDGER: self._ledger,
@@ -81,7 +81,7 @@ class KafkaLagRules:
     def observe(self, at: float, observation: Observation) -> None:
         """See :class:`Rules`."""
         if observation.outcome is not Outcome.BLIND:
-            self._handlers[observation.probe](at, observation)
+            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -94,50 +94,53 @@ class KafkaLagRules:
         """See :class:`Rules`."""
         self._troubles.interrupted()
         self._rounds.interrupted()
-        self._causes.interrupted()
         self._trend.clear()
         self._judge.resumed(at)
-        self._counted.clear()
-        self._counted_before = 0
+        self._counted_before, self._rows, self._causes.facts = 0, None, None
 
     # --- What is seen --------------------------------------------------------------------------------------------
-    def _processor(self, at: float, observation: Observation) -> None:
-        facts = observation.facts if isinstance(observation.facts, ProcessorFacts) else None
-        self._causes.processor(at, facts)
-        if facts is not None:
-            self._counted.update(facts.offsets)
+    def _processor(self, _at: float, observation: Observation) -> None:
+        facts = observation.facts
+        self._causes.facts = facts if isinstance(facts, ProcessorFacts) else None
 
     def _ledger(self, _at: float, observation: Observation) -> None:
-        if isinstance(observation.facts, RowsFacts):
-            counted = self._counted
-            for partition, offset in observation.facts.offsets.items():
-                if offset > counted.get(partition, 0):
-                    counted[partition] = offset
+        facts = observation.facts
+        self._rows = facts if isinstance(facts, RowsFacts) else None
 
     def _offsets(self, at: float, observation: Observation) -> None:
-        facts = observation.facts
+        facts, rounds = observation.facts, self._rounds
         if observation.outcome is not Outcome.OK or not isinstance(facts, OffsetsFacts):
             said = observation.error or observation.code.value
             self._not_seen(Cause.UNKNOWN, Symptom.KAFKA_TRANSPORT, f"Kafka does not tell the offsets: {said}")
             return
-        newest = self._rounds.take(at, facts)
-        if newest is None:
+        if not rounds.take(at, facts):
             reason = (
                 "The offsets make no measurement: ends before what is committed, or a leader that has just changed."
             )
             self._not_seen(Cause.MONITORING_BLIND, Symptom.NOT_OBSERVABLE, reason)
             return
         self._seen_at = at
-        self._waiting = max(newest.waiting.values(), default=0.0)
-        self._incoming, self._finished = self._rounds.rates()
-        self._drain = self._rounds.drain_seconds(self._incoming, self._finished)
-        self._trend.add(at, self._waiting)
-        if self._waiting <= self._exit and not self._lag.signal.onset:
-            self._causes.learn(at, self._incoming)
-        self._judge_retention(at, newest)
-        if self._judge_commits(at, newest):
+        waiting = rounds.waiting
+        self._trend.add(at, waiting)
+        if waiting <= self._exit and self._calm():
+            self._causes.learn(at, rounds.rates()[0])
+            self._wrong_figure = False
             return
-        self._judge_lag(at, newest)
+        self._judge_retention(at)
+        self._wrong_figure = self._judge_commits(at)
+        if not self._wrong_figure:
+            self._judge_lag(at)
+
+    def _calm(self) -> bool:
+        """Nothing was wrong and nothing is deleted: most rounds are over with that."""
+        return (
+            self._lag.quiet
+            and self._retention.quiet
+            and self._uncommitted.quiet
+            and self._catching_up.quiet
+            and self._rising.quiet
+            and not self._rounds.deleted
+        )
 
     def _not_seen(self, cause: Cause, symptom: Symptom, reason: str) -> None:
         if reason != self._unseen.reason:
@@ -145,33 +148,31 @@ class KafkaLagRules:
             self._troubles.changed = True
 
     # --- What it means -------------------------------------------------------------------------------------------
-    def _judge_retention(self, at: float, newest: Round) -> None:
-        used = self._waiting / self._rounds.retention_seconds
-        if used < self._thresholds.retention_share and not newest.deleted:
-            if not self._retention.quiet:
-                self._retention.good(at)
+    def _judge_retention(self, at: float) -> None:
+        used, deleted = self._rounds.waiting / self._rounds.retention_seconds, self._rounds.deleted
+        if used < self._thresholds.retention_share and not deleted:
+            self._retention.good(at)
             return
-        if newest.deleted:
-            text = f"{newest.deleted} records have been deleted before they were read."
-        else:
-            text = f"Unread records have used up {used:.0%} of the topic's retention; then they are deleted."
-        kind = _LOSS if newest.deleted or used >= _LATE_SHARE else _RETENTION
+        text = f"Unread records have used up {used:.0%} of the topic's retention; then they are deleted."
+        if deleted:
+            text = f"{deleted} records have been deleted before they were read."
+        kind = _LOSS if deleted or used >= _LATE_SHARE else _RETENTION
         self._retention.bad(at, kind, lambda: text)
 
-    def _judge_commits(self, at: float, newest: Round) -> bool:
+    def _judge_commits(self, at: float) -> bool:
         """Whether rows advance and the group's offsets do not: then the lag is a wrong figure and no lag."""
-        silent = at - self._rounds.committed_at
+        rounds = self._rounds
+        silent = at - rounds.committed_at
         uncommitted = 0
-        if silent >= self._still_seconds and newest.lag:
-            counted = sum(self._counted.get(partition, 0) for partition in newest.waiting)
+        if silent >= self._still_seconds and rounds.lag:
+            counted = self._counted_offsets()
             if counted > self._counted_before > 0:
                 self._counted_moved_at = at
             self._counted_before = counted
             if at - self._counted_moved_at < self._still_seconds:
-                uncommitted = counted - newest.committed
+                uncommitted = counted - rounds.committed
         if uncommitted <= 0:
-            if not self._uncommitted.quiet:
-                self._uncommitted.good(at)
+            self._uncommitted.good(at)
             return False
         if silent >= self._thresholds.uncommitted_seconds:
             text = (
@@ -180,43 +181,48 @@ class KafkaLagRules:
             self._uncommitted.bad(at, _NOT_COMMITTED, lambda: text)
         return True
 
-    def _judge_lag(self, at: float, newest: Round) -> None:
-        waiting, growth = self._waiting, self._trend.growth
+    def _counted_offsets(self) -> int:
+        """How far the partitions are counted, by the processor's word or by the ledger's: a sum."""
+        own = self._causes.facts.offsets if self._causes.facts is not None else {}
+        rows = self._rows.offsets if self._rows is not None else {}
+        return sum(max(own.get(partition, 0), rows.get(partition, 0)) for partition in self._rounds.partitions())
+
+    def _judge_lag(self, at: float) -> None:
+        rounds, waiting = self._rounds, self._rounds.waiting
+        growth, drain = self._trend.growth, self._rounds.drain_seconds()
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
-        bad = over and self._rounds.known and (rising or self._drain > self._thresholds.drain_seconds)
-        if bad and at - self._rounds.committed_at < self._patience and self._causes.stopped(self._rounds, newest):
+        bad = over and rounds.known and (rising or drain > self._thresholds.drain_seconds)
+        if bad and at - rounds.committed_at < self._patience and self._causes.stopped(rounds):
             bad = False  # a start of the job takes some time; that it is stopped is another scenario's news
-        if at >= self._sample_due and (bad or not self._lag.quiet):
+        if at >= self._sample_due:
             self._sample_due = at + self._thresholds.confirm_seconds - 0.5  # rounds come a little late
-            self._sample(at, newest, bad=bad)
-        if over and not bad and self._rounds.known and not math.isinf(self._drain):
-            text = f"{newest.lag} records wait, the oldest for {waiting:.0f} s; read in about {self._drain:.0f} s."
-            self._catching_up.bad(at, self._kind(newest, warning=True), lambda: text)
-        elif not self._catching_up.quiet:
+            if bad:
+                self._lag.bad(at, self._kind(warning=False), self._text)
+            elif waiting < self._exit or not self._lag.confirmed:
+                self._lag.good(at)
+        if over and not bad and rounds.known and not math.isinf(drain):
+            text = f"{rounds.lag} records wait, the oldest for {waiting:.0f} s; read in about {drain:.0f} s."
+            self._catching_up.bad(at, self._kind(warning=True), lambda: text)
+        else:
             self._catching_up.good(at)
         if waiting > self._warning and rising and growth is not None:
-            slope = growth.slope * 60
-            text = f"The oldest unread record waits for {waiting:.0f} s, {slope:.1f} s more each minute."
-            self._rising.bad(at, self._kind(newest, warning=True), lambda: text)
-        elif not self._rising.quiet and waiting < self._exit:
+            text = f"The oldest unread record waits for {waiting:.0f} s, {growth.slope * 60:.1f} s more each minute."
+            self._rising.bad(at, self._kind(warning=True), lambda: text)
+        elif waiting < self._exit:
             self._rising.good(at)
 
-    def _sample(self, at: float, newest: Round, *, bad: bool) -> None:
-        if bad:
-            self._lag.bad(at, self._kind(newest, warning=False), lambda: self._text(newest))
-        elif self._waiting < self._exit or not self._lag.confirmed:
-            self._lag.good(at)
-
-    def _kind(self, newest: Round, *, warning: bool) -> Kind:
-        cause = self._causes.cause(self._rounds, newest, self._incoming, self._finished)
+    def _kind(self, *, warning: bool) -> Kind:
+        cause = self._causes.cause(self._rounds)
         return Kind(cause, Symptom.LAG_GROWS, Probe.OFFSETS, direct=cause not in _ELSEWHERE, warning=warning)
 
-    def _text(self, newest: Round) -> str:
-        drain = "it does not shrink" if math.isinf(self._drain) else f"it would take {self._drain:.0f} s to drain"
+    def _text(self) -> str:
+        rounds, drain = self._rounds, self._rounds.drain_seconds()
+        incoming, finished = rounds.rates()
+        future = "it does not shrink" if math.isinf(drain) else f"it would take {drain:.0f} s to drain"
         return (
-            f"{newest.lag} records wait, the oldest for {self._waiting:.0f} s; {self._incoming:.1f} come and "
-            f"{self._finished:.1f} are finished each second: {drain}."
+            f"{rounds.lag} records wait, the oldest for {rounds.waiting:.0f} s; {incoming:.1f} come and "
+            f"{finished:.1f} are finished each second: {future}."
         )
 
     # --- The conclusion ------------------------------------------------------------------------------------------
@@ -225,26 +231,28 @@ class KafkaLagRules:
             return self._unseen
         if finding := self._troubles.worst(self._judge):
             return finding
-        newest = self._rounds.newest
-        if newest is None or newest.lag == 0:
+        lag, waiting = self._rounds.lag, self._rounds.waiting
+        if lag == 0:
             return Finding(state=State.HEALTHY, reason="Nothing waits in crypto-trades.")
-        if self._waiting > self._limit:
-            kind = self._kind(newest, warning=False)
-            reason = (
-                f"{newest.lag} records wait, the oldest for {self._waiting // 10 * 10:.0f} s; nothing confirmed yet."
-            )
+        if self._wrong_figure:
+            reason = "Offsets have not been committed lately, while records are counted in MySQL."
+            return Finding(state=State.HEALTHY, reason=reason)
+        if waiting > self._limit:
+            kind = self._kind(warning=False)
+            reason = f"{lag} records wait, the oldest for {waiting // 10 * 10:.0f} s; nothing confirmed yet."
             return Finding(state=State.SUSPECT, cause=kind.cause, symptom=kind.symptom, reason=reason)
         return Finding(state=State.HEALTHY, reason="What waits in crypto-trades is read in good time.")
 
     def _figures(self) -> Figures:
-        newest = self._rounds.newest
-        if newest is None:
+        rounds = self._rounds
+        if not self._seen_at:
             return {}
+        drain, (incoming, finished) = rounds.drain_seconds(), rounds.rates()
         return {
-            "lag_records": newest.lag,
-            "waiting_seconds": round(self._waiting, 1),
-            "incoming_per_second": round(self._incoming, 1),
-            "finished_per_second": round(self._finished, 1),
-            "drain_seconds": None if math.isinf(self._drain) else round(self._drain, 1),
-            "retention_used": round(self._waiting / self._rounds.retention_seconds, 3),
+            "lag_records": rounds.lag,
+            "waiting_seconds": round(rounds.waiting, 1),
+            "incoming_per_second": round(incoming, 1),
+            "finished_per_second": round(finished, 1),
+            "drain_seconds": None if math.isinf(drain) else round(drain, 1),
+            "retention_used": round(rounds.waiting / rounds.retention_seconds, 3),
         }

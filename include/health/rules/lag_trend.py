@@ -22,24 +22,31 @@ class LagTrend:
     def __init__(self, *, interval: float, points: int, p: float) -> None:
         self._points, self._p, self._interval = points, p, interval
         self._envelopes = [Envelope(interval * factor, points + _MORE_POINTS) for factor in _FACTORS]
-        self.growth: Trend | None = None  # the fastest significant one
+        self._growth: Trend | None = None
+        self._asked = False
         self.newest = 0.0  # minimum of the last whole interval
 
     def add(self, at: float, seconds: float) -> None:
         """Take a sample of the time lag."""
         least = self._envelopes[0].add(at, seconds)
-        if least is None:
-            return
-        self.newest = least
-        for envelope in self._envelopes[1:]:
-            envelope.add(at - self._interval, least)
-        self.growth = max((trend for trend in map(self._significant, self._envelopes) if trend), default=None)
+        if least is not None:
+            self.newest, self._growth, self._asked = least, None, False
+            for envelope in self._envelopes[1:]:
+                envelope.add(at - self._interval, least)
+
+    @property
+    def growth(self) -> Trend | None:
+        """The fastest significant growth, if there is any. Worked out when asked for."""
+        if not self._asked:
+            trends = [trend for trend in map(self._significant, self._envelopes) if trend is not None]
+            self._growth, self._asked = max(trends, default=None), True
+        return self._growth
 
     def clear(self) -> None:
         """Forget everything."""
         for envelope in self._envelopes:
             envelope.clear()
-        self.growth = None
+        self._growth, self._asked = None, False
 
     def _significant(self, envelope: Envelope) -> Trend | None:
         window = envelope.window

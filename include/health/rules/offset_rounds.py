@@ -8,68 +8,63 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
 
-from include.health.observations import OffsetsFacts
+from include.health.observations import OffsetsFacts, PartitionFacts
 
 _NEW_LEADER_SECONDS = 10.0
 _LONGEST_GAP_SECONDS = 15.0  # without a round; what was before does not make a rate with what comes after
 _FEWEST_SECONDS = 10.0  # for a rate
 
 
-class Round(NamedTuple):
-    """One valid round. ``end`` and ``committed``: sums over the partitions; ``waiting`` (seconds) and ``lags``: by
-    partition. ``deleted``: records lost to retention before they were read.
+class OffsetRounds:
+    """The rounds of the last ``seconds``. Of the newest valid one: ``at``; ``end`` and ``committed``, sums over the
+    partitions that are read; ``waiting``, seconds of the oldest unread record; ``deleted``, records that retention has
+    taken before they were read. ``committed_at``: when commits were last seen moving.
     """
 
-    at: float
-    end: int
-    committed: int
-    waiting: dict[int, float]
-    lags: dict[int, int]
-    deleted: int
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._rounds: deque[tuple[float, int, int]] = deque()
+        self._epochs: dict[int, int] = {}
+        self._new_leader_at = -math.inf
+        self._facts: OffsetsFacts | None = None
+        self.at = 0.0
+        self.committed_at = 0.0
+        self.end = self.committed = self.deleted = 0
+        self.waiting = 0.0
+        self.retention_seconds = math.inf
+
+    def take(self, at: float, facts: OffsetsFacts) -> bool:
+        """Take a round; whether it is a measurement."""
+        end = committed = deleted = 0
+        waiting = 0.0
+        for partition, own in facts.partitions.items():
+            if own.leader_epoch is not None:
+                self._lead(at, partition, own.leader_epoch)
+            read, seconds = own.committed, own.waiting_seconds
+            if read is None:
+                if seconds is None:  # nobody has begun to read it
+                    continue
+                read = own.start
+            elif read < own.start:
+                deleted += own.start - read
+            if own.end < read or (seconds is None and own.end > read):
+                return False
+            end += own.end
+            committed += read
+            if seconds is not None and seconds > waiting:
+                waiting = seconds
+        if at - self._new_leader_at < _NEW_LEADER_SECONDS:
+            return False
+        self._facts, self.retention_seconds = facts, facts.retention_seconds
+        self.waiting, self.deleted = waiting, deleted
+        self._keep(at, end, committed)
+        return True
 
     @property
     def lag(self) -> int:
         """Records that wait."""
         return self.end - self.committed
-
-
-class OffsetRounds:
-    """The rounds of the last ``seconds``."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._rounds: deque[tuple[float, int, int]] = deque()
-        self._epochs: dict[int, int | None] = {}
-        self._new_leader_at = float("-inf")
-        self.committed_at = self.end_at = 0.0  # when each was last seen moving
-        self.newest: Round | None = None
-        self.retention_seconds = math.inf
-
-    def take(self, at: float, facts: OffsetsFacts) -> Round | None:
-        """The round, if it is a measurement."""
-        end = committed = deleted = 0
-        waiting: dict[int, float] = {}
-        lags: dict[int, int] = {}
-        for partition, own in facts.partitions.items():
-            if own.leader_epoch != self._epochs.get(partition, own.leader_epoch):
-                self._new_leader_at = at
-            self._epochs[partition] = own.leader_epoch
-            if own.committed is None and own.waiting_seconds is None:  # nobody has begun to read it
-                continue
-            read = own.start if own.committed is None else own.committed
-            if own.end < read or (own.waiting_seconds is None and own.end > read):
-                return None
-            end += own.end
-            committed += read
-            deleted += max(0, own.start - read)
-            waiting[partition] = own.waiting_seconds or 0.0
-            lags[partition] = own.end - read
-        if at - self._new_leader_at < _NEW_LEADER_SECONDS:
-            return None
-        self.retention_seconds = facts.retention_seconds
-        return self._keep(Round(at, end, committed, waiting, lags, deleted))
 
     @property
     def known(self) -> bool:
@@ -83,31 +78,36 @@ class OffsetRounds:
         (began, end, committed), (now, new_end, new_committed) = self._rounds[0], self._rounds[-1]
         return (new_end - end) / (now - began), (new_committed - committed) / (now - began)
 
-    def drain_seconds(self, incoming: float, finished: float) -> float:
-        """How long the present lag would take at these rates; infinite if it does not shrink."""
-        lag = self.newest.lag if self.newest is not None else 0
-        if lag == 0:
+    def drain_seconds(self) -> float:
+        """How long the present lag would take at the present rates; infinite if it does not shrink."""
+        if self.lag == 0:
             return 0.0
-        return lag / (finished - incoming) if finished > incoming else math.inf
+        incoming, finished = self.rates()
+        return self.lag / (finished - incoming) if finished > incoming else math.inf
+
+    def partitions(self) -> dict[int, PartitionFacts]:
+        """Of the newest round."""
+        return {} if self._facts is None else self._facts.partitions
 
     def interrupted(self) -> None:
         """Nobody looked for a while."""
         self._rounds.clear()
-        self.committed_at = self.end_at = 0.0
-        self.newest = None
+        self._facts = None
+        self.at = self.committed_at = 0.0
 
-    def _keep(self, new: Round) -> Round:
-        if self.newest is not None and new.at - self.newest.at > _LONGEST_GAP_SECONDS:
-            self.interrupted()
-        last = self.newest
-        if last is None or new.committed != last.committed:
-            self.committed_at = new.at
-        if last is None or new.end != last.end:
-            self.end_at = new.at
-        if last is not None and (new.end < last.end or new.committed < last.committed):  # another topic or group
-            self._rounds.clear()
-        self.newest = new
-        self._rounds.append((new.at, new.end, new.committed))
-        while self._rounds[0][0] < new.at - self._seconds:
-            self._rounds.popleft()
-        return new
+    def _lead(self, at: float, partition: int, epoch: int) -> None:
+        if self._epochs.get(partition, epoch) != epoch:
+            self._new_leader_at = at
+        self._epochs[partition] = epoch
+
+    def _keep(self, at: float, end: int, committed: int) -> None:
+        rounds = self._rounds
+        if at - self.at > _LONGEST_GAP_SECONDS or end < self.end or committed < self.committed:
+            rounds.clear()  # after a gap, or of another topic or group
+            self.committed_at = at
+        elif committed != self.committed:
+            self.committed_at = at
+        self.at, self.end, self.committed = at, end, committed
+        rounds.append((at, end, committed))
+        while rounds[0][0] < at - self._seconds:
+            rounds.popleft()

@@ -29,7 +29,8 @@ from include.producer.tracks import SymbolState
 
 _FEWEST_FRAMES = 100  # before a share of invalid ones means anything
 _STRAY_SHARE = 0.02  # of the share that is a flood: worth a record
-_TOPIC_STILL_SECONDS, _TOPIC_STILL_MOVES = 10.0, 2
+_TOPIC_STILL_SECONDS, _TOPIC_STILL_MOVES, _TOPIC_LOOK_SECONDS = 10.0, 2, 3.5
+_CALM_LOOK_SECONDS, _CALM_SILENCE_SECONDS = 1.9, 3.0
 _WORDLESS = (Status.STARTING, Status.STOPPING)
 _KAFKA = (Cause.KAFKA_CONNECTION, Symptom.KAFKA_TRANSPORT)
 
@@ -84,8 +85,9 @@ class ProducerSilentRules:
         self._network = False
         self._behind_since: dict[str, tuple[float, int | None]] = {}  # symbol → since when, acknowledged then
         self._end, self._end_at, self._moves_then = -1, 0.0, 0
+        self._look_due = self._topic_due = 0.0
         self._rate_from: tuple[float, int] | None = None
-        self._handlers = {
+        self.handlers = {
             Probe.PROCESSES: self._process.processes,
             Probe.PRODUCER: self._producer,
             Probe.EXCHANGE: self._exchange,
@@ -96,7 +98,7 @@ class ProducerSilentRules:
     def observe(self, at: float, observation: Observation) -> None:
         """See :class:`Rules`."""
         if observation.outcome is not Outcome.BLIND:
-            self._handlers[observation.probe](at, observation)
+            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -123,8 +125,14 @@ class ProducerSilentRules:
             return
         self._facts = facts
         self._process.answered(at)
+        calm = self._calm(facts)
+        if calm and at < self._look_due:
+            return
+        self._look_due = at + _CALM_LOOK_SECONDS
         self._feed.producer(at, facts)
         self._limits.producer(at, facts)
+        if calm and not self._feed.lags:
+            return
         self._judge_publishing(at, facts)
         if facts.status in _WORDLESS:
             return
@@ -134,6 +142,20 @@ class ProducerSilentRules:
         self._judge_frames(at, facts)
         self._judge_gap(at, facts)
         self._judge_ways(at, facts)
+
+    def _calm(self, facts: ProducerFacts) -> bool:
+        """Nothing was wrong at the last look, and at first sight nothing is: a closer look every other time will do."""
+        return (
+            facts.status == Status.LIVE
+            and facts.silent_seconds < _CALM_SILENCE_SECONDS
+            and facts.oldest_unacknowledged_seconds < _CALM_SILENCE_SECONDS
+            and not facts.window_invalid
+            and not facts.open_breakers
+            and facts.times_limited == self._limits.times
+            and facts.weight_used <= self._thresholds.weight_share * facts.weight_limit
+            and not self._process.starting
+            and self._troubles.quiet
+        )
 
     def _exchange(self, at: float, observation: Observation) -> None:
         self._limits.oracle(at, observation)
@@ -158,6 +180,9 @@ class ProducerSilentRules:
         if not isinstance(facts, OffsetsFacts):
             self._end = -1
             return
+        if at < self._topic_due:
+            return
+        self._topic_due = at + _TOPIC_LOOK_SECONDS
         end, moves = 0, self._feed.exchange_moves
         for partition in facts.partitions.values():
             end += partition.end

@@ -24,16 +24,16 @@ class RateLimits:
 
     def __init__(self, again_seconds: float) -> None:
         self._again_seconds = again_seconds
-        self._times: int | None = None  # the producer's own count
+        self.times: int | None = None  # the producer's own count
         self._last = float("-inf")
         self._oracle_limited = self._banned = self._again = False
         self._retry_after = 0.0
 
     def producer(self, at: float, facts: ProducerFacts) -> None:
         """The producer told how often it was refused; a smaller number is another process."""
-        if self._times is not None and facts.times_limited > self._times:
+        if self.times is not None and facts.times_limited > self.times:
             self._refused(at, new=True)
-        self._times, self._retry_after = facts.times_limited, facts.retry_after_seconds
+        self.times, self._retry_after = facts.times_limited, facts.retry_after_seconds
 
     def oracle(self, at: float, observation: Observation) -> None:
         """The exchange answered us, or refused."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from include.health.config import DetectorConfig
 from include.health.observations import (
+    BatchFacts,
     Code,
     LogFacts,
     Observation,
     OffsetsFacts,
     Outcome,
+    PartitionFacts,
     Probe,
     ProcessorFacts,
 )
@@ -29,6 +31,7 @@ _FEWEST_ROWS = 20  # before a share of invalid ones means anything
 _ROWS_PER_SECOND = 5_000.0  # that a batch with a backlog is granted at least
 _MYSQL_SHARE = 0.5
 _SETTLED_SECONDS = 5.0
+_CALM_SECONDS = 5.0
 
 _SLOW_SPARK = Kind(Cause.BATCHES_SLOW, Symptom.BATCH_SLOW, Probe.PROCESSOR, direct=True, warning=True)
 _SLOW_MYSQL = Kind(Cause.BATCHES_SLOW, Symptom.MYSQL_SLOW, Probe.PROCESSOR, warning=True)
@@ -72,12 +75,12 @@ class StreamProcessorFailureRules:
             slow=self._slow.signal,
         )
         self._facts: ProcessorFacts | None = None
-        self._ends: dict[int, tuple[int, int]] = {}  # partition → end, and where reading begins at the latest
+        self._ends: dict[int, PartitionFacts] = {}
         self._idle_at = 0.0  # when there was nothing to read, or something was finished
-        self._backlog, self._batch_age = 0, 0.0
+        self._batch_age = 0.0
         self._retrying_since: float | None = None
         self._canary: tuple[float, Code] | None = None
-        self._handlers = {
+        self.handlers = {
             Probe.PROCESSES: self._process.processes,
             Probe.PROCESSOR: self._processor,
             Probe.OFFSETS: self._offsets,
@@ -88,7 +91,7 @@ class StreamProcessorFailureRules:
     def observe(self, at: float, observation: Observation) -> None:
         """See :class:`Rules`."""
         if observation.outcome is not Outcome.BLIND:
-            self._handlers[observation.probe](at, observation)
+            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -103,7 +106,7 @@ class StreamProcessorFailureRules:
         self._process.interrupted()
         self._batches.interrupted()
         self._judge.resumed(at)
-        self._ends.clear()
+        self._ends = {}
         self._idle_at, self._retrying_since, self._facts = at, None, None
 
     # --- What is seen --------------------------------------------------------------------------------------------
@@ -118,6 +121,8 @@ class StreamProcessorFailureRules:
         if self._batches.take(at, facts):
             self._finished(at, facts)
         if facts.status == _RUNNING:
+            if self._calm(facts):  # since when nothing has been finished is known from the batch itself
+                return
             if self._process.starting and (facts.last_batch is not None or not self._unread(facts)):
                 self._process.works()
             if not self._failed.quiet and not self._process.starting:
@@ -126,11 +131,22 @@ class StreamProcessorFailureRules:
         self._judge_batch(at, facts)
         self._judge_progress(at, facts)
 
+    def _calm(self, facts: ProcessorFacts) -> bool:
+        """Nothing was wrong, and a batch was finished a moment ago: most looks are over with that."""
+        return (
+            facts.last_batch is not None
+            and facts.last_batch.committed_age_seconds < _CALM_SECONDS
+            and facts.batch_age_seconds < _CALM_SECONDS
+            and self._retrying_since is None
+            and self._failed.quiet
+            and self._hung.quiet
+            and self._no_progress.quiet
+            and not self._process.starting
+        )
+
     def _offsets(self, _at: float, observation: Observation) -> None:
-        facts = observation.facts
-        if isinstance(facts, OffsetsFacts):
-            for partition, own in facts.partitions.items():
-                self._ends[partition] = (own.end, own.start if own.committed is None else own.committed)
+        if isinstance(observation.facts, OffsetsFacts):
+            self._ends = observation.facts.partitions
 
     def _mysql(self, at: float, observation: Observation) -> None:
         self._canary = (at, observation.code) if observation.outcome is Outcome.FAILED else None
@@ -155,17 +171,23 @@ class StreamProcessorFailureRules:
             return
         self._process.absolved()
         self._idle_at = max(self._idle_at, at - batch.committed_age_seconds)
-        invalid = batch.input_rows >= _FEWEST_ROWS and batch.invalid_rows > (
-            self._thresholds.invalid_share * batch.input_rows
-        )
-        if invalid:
-            text = f"{batch.invalid_rows} of {batch.input_rows} records of a batch are invalid."
-            self._invalid.bad(at, _INVALID, lambda: text)
+        if batch.invalid_rows:
+            self._judge_invalid(at, batch)
         elif not self._invalid.quiet:
             self._invalid.good(at)
         if self._slow.signal.onset:
             self._describe_slow(at)
-        self._slow.quiet = self._slow.signal.state is State.HEALTHY
+            self._slow.quiet = False
+        else:
+            self._slow.quiet = self._slow.signal.state is State.HEALTHY
+
+    def _judge_invalid(self, at: float, batch: BatchFacts) -> None:
+        share = batch.invalid_rows / batch.input_rows if batch.input_rows >= _FEWEST_ROWS else 0.0
+        if share > self._thresholds.invalid_share:
+            text = f"{batch.invalid_rows} of {batch.input_rows} records of a batch are invalid."
+            self._invalid.bad(at, _INVALID, lambda: text)
+        else:
+            self._invalid.good(at)
 
     def _describe_slow(self, at: float) -> None:
         batch, usual, share = self._batches.newest, self._batches.usual, self._batches.mysql_share
@@ -216,25 +238,22 @@ class StreamProcessorFailureRules:
         age, before = facts.batch_age_seconds, self._batch_age
         self._batch_age = age
         if not facts.batch_running or age < before:
-            self._backlog = self._unread(facts)
             if not self._hung.quiet:
                 self._hung.good(at)
             return
-        limit = self._longest_batch()
+        limit = self._longest_batch(facts)
         if age <= limit:
             return
-        if facts.batch_phase == _IN_MYSQL:
-            kind = Kind(Cause.BATCH_HUNG, self._mysql_symptom(at, facts), Probe.PROCESSOR, direct=True)
-        else:
-            kind = Kind(Cause.BATCH_HUNG, Symptom.BATCH_HUNG, Probe.PROCESSOR, direct=True)
+        symptom = self._mysql_symptom(at, facts) if facts.batch_phase == _IN_MYSQL else Symptom.BATCH_HUNG
         phase = facts.batch_phase or "planning"
         text = f"The running batch is {age:.0f} s old (phase {phase}); batches may take {limit:.0f} s."
-        self._hung.bad(at, kind, lambda: text)
+        self._hung.bad(at, Kind(Cause.BATCH_HUNG, symptom, Probe.PROCESSOR, direct=True), lambda: text)
 
-    def _longest_batch(self) -> float:
+    def _longest_batch(self, facts: ProcessorFacts) -> float:
+        """What the running batch may take; one with a backlog takes longer."""
         t, p95 = self._thresholds, self._batches.p95
         own = 0.0 if p95 is None else t.hung_batch_factor * p95
-        return max(t.hung_batch_seconds, 3 * self._interval, own) + self._backlog / _ROWS_PER_SECOND
+        return max(t.hung_batch_seconds, 3 * self._interval, own) + self._unread(facts) / _ROWS_PER_SECOND
 
     def _mysql_symptom(self, at: float, facts: ProcessorFacts) -> Symptom:
         """A batch that hangs in MySQL: is it MySQL that hangs?"""
@@ -260,8 +279,9 @@ class StreamProcessorFailureRules:
 
     def _unread(self, facts: ProcessorFacts) -> int:
         offsets, unread = facts.offsets, 0
-        for partition, (end, begin) in self._ends.items():
-            unread += max(0, end - max(offsets.get(partition, 0), begin))
+        for partition, own in self._ends.items():
+            read = own.start if own.committed is None else own.committed
+            unread += max(0, own.end - max(offsets.get(partition, 0), read))
         return unread
 
     # --- The conclusion ------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class SupervisedProcess:
         self._restarted = troubles.define(1, _GOOD_LOOKS, dwell=dwell)
         self._restarts: deque[float] = deque(maxlen=_LOOP_RESTARTS)
         self._starting_since: float | None = None  # of a process that has not done any work yet
+        self._settled = False  # nothing to judge before something changes
         self._recorded = False  # its start is a record of its own
         self._gave_up = False
         self._blame: tuple[float, Cause, Symptom] | None = None
@@ -61,16 +62,13 @@ class SupervisedProcess:
     def processes(self, at: float, observation: Observation) -> None:
         """The process host's word."""
         if self.watch.observe(at, observation):
-            self._troubles.changed = True
+            self._troubles.changed, self._settled = True, False
             self._changed(at, observation)
+        if self._settled:
+            return
         life = self.watch.life
         if life is Life.ALIVE:
-            if not self._gone.quiet and (not self.starting or self._gone.signal.state is State.UNHEALTHY):
-                self._gone.good(at)  # it has recovered only when the new process works
-            if self._starting_since is not None or not (self._restarted.quiet and self._idle.quiet):
-                self._judge_start(at)
-            if not self._loop.quiet:
-                self._judge_loop(at)
+            self._is_alive(at)
         elif life is Life.GONE:
             self._is_gone(at, Probe.PROCESSES)
 
@@ -137,6 +135,7 @@ class SupervisedProcess:
     def interrupted(self) -> None:
         """Nobody looked for a while."""
         self._restarts.clear()
+        self._settled = False
 
     # --- Inside --------------------------------------------------------------------------------------------------
     def _changed(self, at: float, observation: Observation) -> None:
@@ -171,6 +170,20 @@ class SupervisedProcess:
             return f"{self._service} does not stay up; the process host has given it up; {self.watch.ending}."
         count = len(self._restarts)
         return f"{self._service} was started again {count} times within two minutes; {self.watch.ending}."
+
+    def _is_alive(self, at: float) -> None:
+        if not self._gone.quiet and (not self.starting or self._gone.signal.state is State.UNHEALTHY):
+            self._gone.good(at)  # it has recovered only when the new process works
+        if not self._loop.quiet:
+            self._judge_loop(at)
+        self._judge_start(at)
+        self._settled = (
+            self._starting_since is None
+            and self._gone.quiet
+            and self._loop.quiet
+            and self._restarted.quiet
+            and self._idle.quiet
+        )
 
     def _is_gone(self, at: float, probe: Probe) -> None:
         if self._loop.confirmed:

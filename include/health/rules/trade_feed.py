@@ -81,6 +81,11 @@ class TradeFeed:
         return f"Nothing is traded: the newest trades at the exchange have been received ({ids})."
 
     @property
+    def lags(self) -> bool:
+        """Whether any symbol was behind the exchange at the last look."""
+        return any(self._looks_behind.values())
+
+    @property
     def received(self) -> int:
         """Sum of the newest ids, for a rate."""
         return sum(self._received.values())

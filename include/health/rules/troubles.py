@@ -110,6 +110,7 @@ class Troubles:
 
     def __init__(self, evidence: EvidenceLog) -> None:
         self.evidence, self.changed = evidence, True
+        self._quiet = False
         self._all: list[Trouble] = []
 
     def define(self, enter: int = 1, leave: int = 1, *, of: int | None = None, dwell: float = 0.0) -> Trouble:
@@ -117,6 +118,11 @@ class Troubles:
         trouble = Trouble(self, Signal(enter, leave, of=of, dwell=dwell))
         self._all.append(trouble)
         return trouble
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no trouble had anything to say when the worst was last asked for, nor has had since."""
+        return self._quiet and not self.changed
 
     def worst(self, judge: Judge) -> Finding | None:
         """What the worst one says; ``None`` if there is none."""
@@ -126,6 +132,7 @@ class Troubles:
                 found = trouble.finding(judge)
                 if found is not None and (best is None or found[0] < best[0]):
                     best = found
+        self._quiet = best is None
         return None if best is None else best[1]
 
     def interrupted(self) -> None:
