@@ -1,11 +1,13 @@
-"""Servers that only contract tests need."""
+"""Servers and stores that only contract tests need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from include.incidents.migrate import migrate
 from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.postgres import PostgresServer
 
@@ -27,27 +29,61 @@ def postgres(_postgres: PostgresServer) -> PostgresServer:
     return _postgres
 
 
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the store's tables, to be copied: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("tables") / "incidents.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(_postgres: PostgresServer) -> str:
+    """Name of a database with the store's tables, to be copied."""
+    url = _postgres.fresh_database()
+    migrate(url)
+    return url.rsplit("/", 1)[-1]
+
+
 _DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
 
 
 @pytest.fixture(params=["memory", *_DATABASES])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each kind of incident store, empty."""
-    yield from _backend(request)
+    yield from _closing(_MAKERS[request.param](request))
 
 
 @pytest.fixture(params=_DATABASES)
 def database(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each kind of incident store that has a database, empty."""
-    yield from _backend(request)
+    yield from _closing(_MAKERS[request.param](request))
 
 
-def _backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if request.param == "memory":
-        backend = memory()
-    elif request.param == "sqlite":
-        backend = sqlite(request.getfixturevalue("tmp_path"))
+@pytest.fixture(params=_DATABASES)
+def bare_database(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The same without any tables yet."""
+    if request.param == "sqlite":
+        yield from _closing(sqlite(request.getfixturevalue("tmp_path")))
     else:
-        backend = postgresql(request.getfixturevalue("postgres"))
+        yield from _closing(postgresql(request.getfixturevalue("postgres")))
+
+
+def _sqlite(request: pytest.FixtureRequest) -> Backend:
+    return sqlite(request.getfixturevalue("tmp_path"), request.getfixturevalue("sqlite_tables"))
+
+
+def _postgresql(request: pytest.FixtureRequest) -> Backend:
+    return postgresql(request.getfixturevalue("postgres"), request.getfixturevalue("postgres_tables"))
+
+
+_MAKERS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
+    "memory": lambda _: memory(),
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+}
+
+
+def _closing(backend: Backend) -> Iterator[Backend]:
     yield backend
     backend.close()

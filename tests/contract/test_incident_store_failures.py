@@ -33,9 +33,9 @@ from tests.support.postgres import PostgresServer
 # --- the tables
 
 
-def test_the_migrations_make_the_tables_that_the_store_uses(database: Backend) -> None:
-    migrate(database.url)
-    engine = create_store_engine(database.url)
+def test_the_migrations_make_the_tables_that_the_store_uses(bare_database: Backend) -> None:
+    migrate(bare_database.url)
+    engine = create_store_engine(bare_database.url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -50,18 +50,18 @@ def test_the_newest_migration_is_known_without_loading_them() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
 
 
-def test_migrating_again_changes_nothing(database: Backend) -> None:
-    incident, _ = database.store.open(new_incident(database))
-    migrate(database.url)
-    assert database.store.recent() == (incident,)
+def test_migrating_again_changes_nothing(bare_database: Backend) -> None:
+    incident, _ = bare_database.store.open(new_incident(bare_database))
+    migrate(bare_database.url)
+    assert bare_database.store.recent() == (incident,)
 
 
-def test_the_database_may_be_shared_with_others_of_the_same_habits(database: Backend) -> None:
-    database.execute(
+def test_the_database_may_be_shared_with_others_of_the_same_habits(bare_database: Backend) -> None:
+    bare_database.execute(
         "CREATE TABLE alembic_version (version_num VARCHAR(32))", "INSERT INTO alembic_version VALUES ('x')"
     )
-    database.store.open(new_incident(database))
-    engine = create_store_engine(database.url)
+    bare_database.store.open(new_incident(bare_database))
+    engine = create_store_engine(bare_database.url)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "x"
     engine.dispose()

@@ -77,9 +77,9 @@ def test_twenty_racing_threads_open_one_incident(backend: Backend) -> None:
     check_one(backend, race(backend, lambda store, _: store.open(new_incident(backend))[1]))
 
 
-def test_twenty_racing_processes_make_the_tables_and_open_one_incident(database: Backend) -> None:
+def test_twenty_racing_processes_make_the_tables_and_open_one_incident(bare_database: Backend) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", _PROCESSES, database.url, str(RACERS)],
+        [sys.executable, "-c", _PROCESSES, bare_database.url, str(RACERS)],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -89,7 +89,7 @@ def test_twenty_racing_processes_make_the_tables_and_open_one_incident(database:
     assert run.returncode == 0, run.stderr
     answers = json.loads(run.stdout)
     assert [answer for answer in answers if answer[0] == "error"] == []
-    check_one(database, [OpenOutcome(outcome) for _, outcome in answers])
+    check_one(bare_database, [OpenOutcome(outcome) for _, outcome in answers])
 
 
 def test_twenty_racing_openers_reopen_once(backend: Backend) -> None:

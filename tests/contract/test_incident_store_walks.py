@@ -273,14 +273,14 @@ def _run(make: Callable[[], Backend], examples: int) -> None:
 
 
 def test_walks_in_memory() -> None:
-    _run(memory, 150)
+    _run(memory, 60)
 
 
-def test_walks_in_sqlite(tmp_path: Path) -> None:
+def test_walks_in_sqlite(tmp_path: Path, sqlite_tables: Path) -> None:
     numbers = itertools.count()
-    _run(lambda: sqlite(tmp_path / str(next(numbers))), 12)
+    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 8)
 
 
 @pytest.mark.integration
-def test_walks_in_postgresql(postgres: PostgresServer) -> None:
-    _run(lambda: postgresql(postgres), 12)
+def test_walks_in_postgresql(postgres: PostgresServer, postgres_tables: str) -> None:
+    _run(lambda: postgresql(postgres, postgres_tables), 8)

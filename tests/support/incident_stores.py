@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ class Backend:
     another: Callable[[], IncidentStore]
     clock: ManualClock
     url: str = ""
+    remove: Callable[[], None] = lambda: None  # what lies in the database
     store: IncidentStore = field(init=False)
     _made: list[IncidentStore] = field(default_factory=list)
 
@@ -64,6 +66,7 @@ class Backend:
         """Close all stores that were made."""
         for store in self._made:
             store.close()
+        self.remove()
 
 
 def memory() -> Backend:
@@ -73,18 +76,22 @@ def memory() -> Backend:
     return Backend(lambda: store, clock)
 
 
-def sqlite(folder: Path) -> Backend:
-    """A file in a folder that does not exist yet."""
+def sqlite(folder: Path, template: Path | None = None) -> Backend:
+    """A file in a folder that does not exist yet, or a copy of one that has its tables already."""
     clock = ManualClock(START_MS)
-    url = f"sqlite:///{folder / 'incidents' / 'incidents.db'}"
+    path = folder / "incidents" / "incidents.db"
+    if template is not None:
+        path.parent.mkdir(parents=True)
+        shutil.copyfile(template, path)
+    url = f"sqlite:///{path}"
     return Backend(lambda: SqlIncidentStore(url, clock), clock, url)
 
 
-def postgresql(server: PostgresServer) -> Backend:
-    """A database of its own on the server."""
+def postgresql(server: PostgresServer, template: str = "template1") -> Backend:
+    """A database of its own on the server, empty or like one that has its tables already."""
     clock = ManualClock(START_MS)
-    url = server.fresh_database()
-    return Backend(lambda: SqlIncidentStore(url, clock), clock, url)
+    url = server.fresh_database(template)
+    return Backend(lambda: SqlIncidentStore(url, clock), clock, url, lambda: server.drop(url))
 
 
 def new_incident(backend: Backend, **changes: Any) -> NewIncident:

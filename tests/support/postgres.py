@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from importlib.util import find_spec
@@ -53,11 +54,11 @@ class PostgresServer:
         self._process = self._run([str(self._binaries / "postgres"), "-D", str(data), *arguments])
         wait_for(self._answers, 30, f"PostgreSQL answers; see {self._folder / 'log'}")
 
-    def stop(self) -> None:
-        """End it at once; the cluster stays, for :meth:`start`."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End its sessions, then itself; the cluster stays, for :meth:`start`."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(2)  # SIGINT: it ends its sessions and stops
-            self._process.wait(20)
+            self._process.send_signal(how)
+            self._process.wait(60)
 
     def ensure_running(self) -> None:
         """Bring it back if a test left it stopped."""
@@ -66,15 +67,20 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stop, and leave nothing behind."""
-        self.stop()
+        self.stop(signal.SIGQUIT)  # it need not put anything in order
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def fresh_database(self) -> str:
-        """URL of a new, empty database."""
+    def fresh_database(self, template: str = "template1") -> str:
+        """URL of a new database, empty or like another one of the server."""
         name = f"test_{next(self._names)}"
         with self.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql://{_ADMIN}@127.0.0.1:{self.port}/{name}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database; each one is megabytes of files."""
+        with self.connect("postgres") as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {url.rsplit('/', 1)[-1]} WITH (FORCE)")
 
     def connect(self, database: str) -> psycopg.Connection:
         """A connection of the administrator, without transactions."""
