@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,16 @@ from typing import Any
 from sqlalchemy import make_url, text
 
 from include.incidents.memory_store import MemoryIncidentStore
-from include.incidents.model import AttachedSymptom, Incident, IncidentState, NewIncident
+from include.incidents.model import (
+    AttachedSymptom,
+    EntryKind,
+    HandOver,
+    Incident,
+    IncidentState,
+    NewEntry,
+    NewIncident,
+    OpenOutcome,
+)
 from include.incidents.sql_engine import create_store_engine
 from include.incidents.sql_store import SqlIncidentStore
 from include.incidents.states import path
@@ -144,3 +153,25 @@ def walk(backend: Backend, incident: Incident, goal: IncidentState) -> Incident:
 def told(backend: Backend, **changes: Any) -> dict[str, Any]:
     """Actor, reason and time of a command."""
     return {"actor": "watch", "reason": "because", "event_at": backend.now()} | changes
+
+
+def opened(backend: Backend, **changes: Any) -> Incident:
+    """A new incident; fails if there is one already."""
+    incident, outcome = backend.store.open(new_incident(backend, **changes))
+    assert outcome is OpenOutcome.OPENED
+    return incident
+
+
+def kinds(backend: Backend, incident: Incident) -> list[EntryKind]:
+    """What its timeline tells, in order."""
+    return [entry.kind for entry in backend.store.timeline(incident.id)]
+
+
+def note(backend: Backend, **changes: Any) -> NewEntry:
+    """Words of a person."""
+    return replace(NewEntry(EntryKind.NOTE, "ops", "looking into it", backend.now()), **changes)
+
+
+def handed(backend: Backend, incident: Incident, run: str = "run 1") -> HandOver:
+    """A hand-over to the remediation of a broken broker."""
+    return HandOver(incident.id, ScenarioId.KAFKA_DOWN, run, "remediate_kafka_down", backend.now())
