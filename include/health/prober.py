@@ -119,7 +119,8 @@ class Prober:
 
     async def _rest(self, news: asyncio.Event, now: float, tick: float) -> None:
         """Sleep until there is news or something is to be done."""
-        until = min(tick, *(turn.next_event for turn in self._turns))
+        until = min((turn.next_event for turn in self._turns), default=tick)
+        until = min(until, tick)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.001, until - now)):
                 await news.wait()

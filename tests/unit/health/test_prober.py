@@ -120,6 +120,14 @@ async def test_a_result_is_handed_on_at_once_and_a_tick_comes_without_any() -> N
     prober.close()
 
 
+async def test_without_probes_there_is_still_the_clock() -> None:
+    prober = Prober([])
+    found = await follow(prober, lambda found: len(found) == 2)
+    assert [seen.observations for seen in found] == [(), ()]
+    assert found[1].at - found[0].at < 0.5
+    prober.close()
+
+
 async def test_results_that_arrived_together_come_as_one() -> None:
     gate = threading.Event()
     probes = [FakeProbe(_held(gate), name=name, every=60) for name in (Probe.HOST, Probe.LOGS)]
