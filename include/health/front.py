@@ -6,15 +6,16 @@ from collections import deque
 
 
 class Front:
-    """Newest position over time. Positions closer in time than ``spacing`` seconds are not all remembered, and of the
-    ``size`` remembered every second one is dropped when there are too many: what is told is never too early by more
-    than that, and the memory stays bounded however long the other one stands still.
+    """Newest position over time. Positions closer in time than ``spacing`` seconds are not all remembered. When there
+    are more than ``size`` to remember, every second one is dropped and the spacing doubled: the memory stays bounded
+    however long the other one stands still, and what is told is late by one spacing at most.
     """
 
-    __slots__ = ("_size", "_spacing", "_steps", "at", "position")
+    __slots__ = ("_shortest", "_size", "_spacing", "_steps", "at", "position")
 
     def __init__(self, spacing: float, size: int = 256) -> None:
-        self._spacing, self._size = spacing, size
+        self._shortest = self._spacing = spacing
+        self._size = size
         self._steps: deque[tuple[float, int]] = deque()
         self.position: int | None = None
         self.at = 0.0  # when ``position`` was first seen
@@ -32,6 +33,7 @@ class Front:
         if not steps or at - steps[-1][0] >= self._spacing:
             if len(steps) >= self._size:
                 self._steps = steps = deque(list(steps)[::2])
+                self._spacing *= 2
             steps.append((at, position))
         return newest is not None
 
@@ -51,3 +53,5 @@ class Front:
         steps = self._steps
         while steps and steps[0][1] <= position:
             steps.popleft()
+        if len(steps) < self._size // 4:
+            self._spacing = self._shortest

@@ -52,6 +52,7 @@ class _Position:
 
     def __init__(self) -> None:
         self.places: dict[_Unit, dict[str | int, tuple[int, float]]] = {}
+        self._sampled: dict[_Unit, float] = {}
         self.sampled_at = self.moved_at = self.moved_after = 0.0
         self.excused_at = float("-inf")
 
@@ -83,7 +84,8 @@ class _Position:
             elif position < known[0] and not only_ahead:
                 places[key] = (position, at)
         if moved and moves:
-            self.moved_at, self.moved_after = at, self.sampled_at
+            self.moved_at, self.moved_after = at, self._sampled.get(unit, 0.0)
+        self._sampled[unit] = at
         self.sampled_at = max(self.sampled_at, at)
 
 
