@@ -61,7 +61,7 @@ def joining(
         scenario=verdict.scenario,
         target=verdict.target,
         reason=root.reason,
-        text=f"{verdict.reason} {root.scenario} is responsible for {symptom}: {root.because}.",
+        text=f"{verdict.reason} {_responsible(root, symptom)}",
         evidence=verdict.evidence,
         into=into,
         symptom=symptom,
@@ -75,7 +75,11 @@ def merge_late(step: Step, finder: RootFinder, verdict: Verdict, own: OpenView, 
     late = own.incident.opened_at.timestamp() + limits.late_root
     if step.at > late:
         return
-    for root in finder.candidates(verdict, latest_onset=late):
+    roots = finder.candidates(verdict, latest_onset=late)
+    common = finder.common_cause(verdict)
+    if common is not None and _nearer_to_the_source(common.scenario, verdict.scenario):
+        roots.append(common)
+    for root in roots:
         if root.place and not is_own(root.place, own):
             step.decide(_merging(step, verdict, root, root.place, own))
             return
@@ -84,6 +88,18 @@ def merge_late(step: Step, finder: RootFinder, verdict: Verdict, own: OpenView, 
 def is_own(place: Place, own: OpenView | None) -> bool:
     """Whether that is the scenario's own incident."""
     return own is not None and place.incident_id == own.incident.id
+
+
+def _responsible(root: Candidate, what: str) -> str:
+    """The sentence that says why."""
+    if root.reason is Reason.COMMON_CAUSE:
+        return f"It shares its cause with {root.scenario}, the host: {root.because}"
+    return f"{root.scenario} is responsible for {what}: {root.because}."
+
+
+def _nearer_to_the_source(one: ScenarioId, other: ScenarioId) -> bool:
+    order = list(ScenarioId)
+    return order.index(one) < order.index(other)
 
 
 def _explained(finder: RootFinder, verdict: Verdict) -> bool:
@@ -97,8 +113,8 @@ def _merging(step: Step, verdict: Verdict, root: Candidate, into: Place, own: Op
         at=step.at,
         scenario=verdict.scenario,
         target=own.incident.target,
-        reason=Reason.ROOT_FOUND_LATE,
-        text=f"{verdict.reason} {root.scenario} is responsible for it: {root.because}.",
+        reason=Reason.ROOT_FOUND_LATE if root.reason is Reason.EXPLAINED else root.reason,
+        text=f"{verdict.reason} {_responsible(root, 'it')}",
         evidence=verdict.evidence,
         incident_id=own.incident.id,
         into=into,

@@ -31,6 +31,7 @@ class Placer:
         self._waits: dict[ScenarioId, _Wait] = {}
         self._splits = Splits()
         self._requested: dict[ScenarioId, float] = {}
+        self._excused: dict[ScenarioId, float] = {}  # until when it may suffer from what was stopped on request
         self._served: set[ScenarioId] = set()  # seen healthy, or in real trouble
 
     @property
@@ -54,6 +55,8 @@ class Placer:
         if not is_confirmed(verdict) and not step.is_record(verdict):
             self._waits.pop(scenario, None)
             self._splits.forget(scenario)
+            if verdict.state is State.HEALTHY:
+                self._excused.pop(scenario, None)
             if verdict.state is State.RECOVERING and scenario not in step.own and scenario not in step.adopter:
                 self._suppress(step, verdict, Reason.HEALING, "It was over before it would have opened an incident.")
             return
@@ -82,8 +85,7 @@ class Placer:
         best = found[0] if found else None
         if best and best.place and not is_own(best.place, own):
             self._join(step, verdict, best, best.place, own)
-        elif best and best.standing is Standing.REQUESTED and verdict.cause is not Cause.RETENTION_LOSS:
-            text = f"{verdict.target} suffers from what was stopped on request ({best.scenario}): {best.because}."
+        elif text := self._excuse(step, verdict, best):
             self._suppress(step, verdict, Reason.ROOT_ON_REQUEST, text)
         elif (common := finder.common_cause(verdict)) and common.place and not is_own(common.place, own):
             self._join(step, verdict, common, common.place, own)
@@ -104,6 +106,19 @@ class Placer:
         else:
             return False
         return True
+
+    def _excuse(self, step: Step, verdict: Verdict, best: Candidate | None) -> str:
+        """Why it is no fault: it suffers from what somebody stopped, or did so until a moment ago and is given the time
+        that symptoms are given after their root has healed. Loss of data is never excused.
+        """
+        if verdict.cause is Cause.RETENTION_LOSS:
+            return ""
+        if best and best.standing is Standing.REQUESTED:
+            self._excused[verdict.scenario] = step.deadline(self._limits)
+            return f"{verdict.target} suffers from what was stopped on request ({best.scenario}): {best.because}."
+        if step.at < self._excused.get(verdict.scenario, 0.0):
+            return f"{verdict.target} suffered from what was stopped on request until a moment ago."
+        return ""
 
     def _just_started(self, step: Step, verdict: Verdict) -> bool:
         """A start that replaced nothing which this watch saw serving, or that followed a stop on request."""

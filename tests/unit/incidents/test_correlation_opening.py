@@ -226,6 +226,20 @@ def test_a_starved_host_is_one_incident_of_the_part_nearest_to_the_source(desk: 
     assert disk in adopted.text
 
 
+def test_a_starved_host_that_is_known_a_moment_later_is_one_incident_too(desk: Desk) -> None:
+    """The errors come first; the host probe looks every ten seconds."""
+    desk.show(mysql=bad(C.DISK_FULL, Y.MYSQL_DISK_FULL))
+    desk.run(1)
+    desk.show(kafka=bad(C.DISK_FULL, Y.KAFKA_TRANSPORT))
+    desk.run(5)
+    assert len(desk.views()) == 2
+    desk.show(mysql=bad(C.DISK_FULL, Y.MYSQL_DISK_FULL, host="Nothing of the disk is free.", began=6))
+    desk.run(5)
+    [view] = desk.views()
+    assert view.incident.scenario is K
+    assert desk.of("mysql").merged_into == view.incident.id
+
+
 @pytest.mark.parametrize(
     ("host", "apart"), [("", 0), ("2 % of the disk is free.", 40)], ids=["no word of the host", "not near in time"]
 )
@@ -262,6 +276,17 @@ def test_what_suffers_from_a_stop_on_request_opens_nothing(desk: Desk) -> None:
     desk.run(60)
     assert desk.opened() == []
     assert {d.reason for d in desk.decisions} == {Reason.ON_REQUEST, Reason.ROOT_ON_REQUEST}
+
+
+@pytest.mark.parametrize(("seconds", "opens"), [(58, 0), (62, 1)])
+def test_what_a_stop_on_request_leaves_behind_is_given_time(desk: Desk, seconds: int, opens: int) -> None:
+    desk.show(stream=record(C.STOPPED_ON_REQUEST))
+    desk.run(2)
+    desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
+    desk.run(200)
+    desk.show(stream=HEALTHY)
+    desk.run(seconds)
+    assert len(desk.opened()) == opens
 
 
 def test_a_stop_on_request_does_not_hide_that_data_will_be_lost(desk: Desk) -> None:
