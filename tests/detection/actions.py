@@ -8,21 +8,23 @@ from typing import Any
 from include.health.observations import Code, Observation, Probe
 from include.services.names import PROCESSOR
 from tests.detection.plant import Action, Plant
-from tests.detection.plant_looks import blind
 from tests.detection.plant_market import Stream
 from tests.detection.plant_mysql import Refusal
 from tests.detection.plant_processes import Process
+from tests.detection.plant_seeing import blind
 
 __all__ = [
     "Action",
     "all_of",
     "blinded",
     "continued",
+    "dying",
     "exchange",
     "healed",
     "hung",
     "killed",
     "left_alone",
+    "logged",
     "mysql",
     "on_request",
     "seeing",
@@ -74,6 +76,24 @@ def unsupervised(name: str) -> Action:
 
     def act(plant: Plant) -> None:
         _process(plant, name).supervision_paused = True
+
+    return act
+
+
+def logged(service: str, line: str) -> Action:
+    """A line of level error in a process's log."""
+
+    def act(plant: Plant) -> None:
+        plant.log_errors[service] = {"other": line}
+
+    return act
+
+
+def dying(name: str, after: float | None) -> Action:
+    """The process ends so many seconds after each start; ``None``: no more."""
+
+    def act(plant: Plant) -> None:
+        _process(plant, name).dies_after = after
 
     return act
 

@@ -13,6 +13,7 @@ from include.health.observations import Observation, Probe, Seen
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from tests.detection.plant_kafka import Broker
 from tests.detection.plant_looks import RETENTION_SECONDS, Looks
+from tests.detection.plant_looks_mysql import MysqlLooks
 from tests.detection.plant_market import Market
 from tests.detection.plant_mysql import Database
 from tests.detection.plant_processes import Process
@@ -72,11 +73,11 @@ class Plant:
         self.clock_ahead_of_records = 0.0
         self.observer_away = False
         self.probe_faults: dict[Probe, Look] = {}
+        self.log_errors: dict[str, dict[str, str]] = {}  # newest line by service and class, since somebody looked
         self.processes_settled = True
         self._script = sorted(script, key=lambda entry: entry[0])
         self._next_action = 0
-        self._looks = Looks(self, rng)
-        self._schedule = self._make_schedule()
+        self._schedule = _make_schedule(Looks(self, rng), MysqlLooks(self, rng))
         self._busy_until: dict[Probe, float] = {}
         self._late: list[tuple[float, Observation]] = []
         if not cold:
@@ -139,18 +140,6 @@ class Plant:
             return (*due, *seen)
         return tuple(seen)
 
-    def _make_schedule(self) -> list[list[tuple[Probe, Look]]]:
-        looks: dict[Probe, Look] = {probe: getattr(self._looks, probe.value) for probe in EVERY}
-        places = {probe: place for place, probe in enumerate(EVERY)}  # slow looks are spread
-        return [
-            [
-                (probe, look)
-                for probe, look in looks.items()
-                if (second + (places[probe] if EVERY[probe] > 1 else 0)) % EVERY[probe] == 0
-            ]
-            for second in range(_CYCLE)
-        ]
-
     def _warm(self) -> None:
         now = self.now
         for process in self.processes:
@@ -158,3 +147,13 @@ class Plant:
         self.market.traded_at = now
         self.producer.begin(now)
         self.processor.begin(now)
+
+
+def _make_schedule(looks: Looks, mysql: MysqlLooks) -> list[list[tuple[Probe, Look]]]:
+    """The looks of each second of a minute; the slow ones are spread."""
+    by_probe: dict[Probe, Look] = {p: getattr(looks, p.value, None) or getattr(mysql, p.value) for p in EVERY}
+    places = {probe: place if EVERY[probe] > 1 else 0 for place, probe in enumerate(EVERY)}
+    return [
+        [(probe, look) for probe, look in by_probe.items() if (second + places[probe]) % EVERY[probe] == 0]
+        for second in range(_CYCLE)
+    ]

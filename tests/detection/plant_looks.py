@@ -1,4 +1,4 @@
-"""What each probe sees of the simulated plant: the same facts, codes and deadlines as the real probes have.
+"""What the probes, but those of MySQL, see of the simulated plant: facts, codes and deadlines as the real ones have.
 
 What does not change is one object that is handed out again and again, so that a quiet second costs a few microseconds.
 """
@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from include.health.observations import (
-    AuditFacts,
     BatchFacts,
     ClusterFacts,
     Code,
     ExchangeFacts,
     HostFacts,
-    LocksFacts,
     LogFacts,
     Observation,
     OffsetsFacts,
-    Outcome,
     PartitionFacts,
     Probe,
     ProcessesFacts,
@@ -29,41 +26,17 @@ from include.health.observations import (
     ProducerFacts,
     ProducerSymbolFacts,
     RoundTripFacts,
-    RowsFacts,
-    SchemaFacts,
 )
 from include.producer.status import Status
+from include.services.names import PROCESSOR
 from tests.detection.plant_market import SYMBOLS
-from tests.detection.plant_mysql import GONE, HUNG
+from tests.detection.plant_seeing import POOL, failed, ok, round_trips
 
 if TYPE_CHECKING:
     from tests.detection.plant import Plant
 
 RETENTION_SECONDS = 7 * 86_400.0
-_POOL = 251
 _PROCESSES_ALL_OLD_SECONDS = 30.0
-
-
-def _ok(probe: Probe, facts: object, took: float = 0.005) -> Observation:
-    return Observation(probe=probe, outcome=Outcome.OK, facts=facts, took_seconds=took)  # type: ignore[arg-type]
-
-
-def failed(probe: Probe, code: Code, text: str, took: float = 0.005, number: int | None = None) -> Observation:
-    """The target failed it."""
-    return Observation(
-        probe=probe, outcome=Outcome.FAILED, code=code, error=text, number=number, took_seconds=round(took, 3)
-    )
-
-
-def blind(probe: Probe, code: Code, text: str, took: float = 0.005) -> Observation:
-    """The probe failed by itself."""
-    return Observation(probe=probe, outcome=Outcome.BLIND, code=code, error=text, took_seconds=took)
-
-
-def _round_trips(probe: Probe, rng: random.Random, median: float) -> list[Observation]:
-    """Round trips with a long tail: one in a few hundred takes ten times as long."""
-    times = [min(median * 12, median * rng.lognormvariate(0.0, 0.5)) for _ in range(_POOL - 1)] + [median * 10]
-    return [_ok(probe, RoundTripFacts(seconds=round(t, 5)), round(t, 5)) for t in times]
 
 
 class Looks:
@@ -71,19 +44,15 @@ class Looks:
 
     def __init__(self, plant: Plant, rng: random.Random) -> None:
         self._plant = plant
-        self._turn = rng.randrange(_POOL)
-        self._tcp = _round_trips(Probe.KAFKA_TCP, rng, 0.0004)
-        self._canary = _round_trips(Probe.KAFKA_CANARY, rng, 0.008)
-        self._group = _round_trips(Probe.KAFKA_GROUP, rng, 0.004)
-        self._write = _round_trips(Probe.MYSQL_CANARY, rng, 0.006)
+        self._turn = rng.randrange(POOL)
+        self._tcp = round_trips(Probe.KAFKA_TCP, rng, 0.0004)
+        self._canary = round_trips(Probe.KAFKA_CANARY, rng, 0.008)
+        self._group = round_trips(Probe.KAFKA_GROUP, rng, 0.004)
         self._cluster = [
-            _ok(Probe.KAFKA_METADATA, ClusterFacts(brokers=1, controller=1, topic_problems={}, seconds=0.003 + i / 1e4))
+            ok(Probe.KAFKA_METADATA, ClusterFacts(brokers=1, controller=1, topic_problems={}, seconds=0.003 + i / 1e4))
             for i in range(20)
         ]
-        self._whole_schema = _ok(Probe.MYSQL_SCHEMA, SchemaFacts(problems=()))
-        self._whole_rows = _ok(Probe.MYSQL_AUDIT, AuditFacts(checked=20, missing=()))
-        self._no_locks = _ok(Probe.MYSQL_LOCKS, LocksFacts(waiting=0, longest_wait_seconds=0.0, blockers=()))
-        self._no_errors = _ok(Probe.LOGS, LogFacts(errors={}))
+        self._no_errors = ok(Probe.LOGS, LogFacts(errors={}))
         self._roomy_host = [self._host(0.6 + i / 1e3) for i in range(20)]
         self._processes: tuple[float, Observation] | None = None
         self._producer_base: ProducerFacts | None = None
@@ -95,7 +64,7 @@ class Looks:
         if plant.processes_settled and self._processes and now - self._processes[0] < _PROCESSES_ALL_OLD_SECONDS:
             return self._processes[1]
         facts = ProcessesFacts(services={process.name: process.facts(now) for process in plant.processes})
-        observation = _ok(Probe.PROCESSES, facts)
+        observation = ok(Probe.PROCESSES, facts)
         self._processes = (now, observation) if plant.processes_settled else None
         return observation
 
@@ -104,7 +73,7 @@ class Looks:
         """``KAFKA_TCP``: a broker that hangs still takes connections."""
         process = self._plant.kafka
         if process.answers or process.hung:
-            self._turn = turn = (self._turn + 1) % _POOL
+            self._turn = turn = (self._turn + 1) % POOL
             return self._tcp[turn]
         return failed(Probe.KAFKA_TCP, Code.REFUSED, "connection refused")
 
@@ -124,7 +93,7 @@ class Looks:
             return self._kafka_away(Probe.KAFKA_METADATA, 1.8)
         if broker.topic_problems:
             facts = ClusterFacts(brokers=1, controller=1, topic_problems=dict(broker.topic_problems), seconds=0.004)
-            return _ok(Probe.KAFKA_METADATA, facts)
+            return ok(Probe.KAFKA_METADATA, facts)
         return self._cluster[self._turn % 20]
 
     def kafka_group(self, now: float) -> Observation:
@@ -153,7 +122,7 @@ class Looks:
             for p in (0, 1)
         }
         partitions[2] = PartitionFacts(end=0, committed=None, waiting_seconds=0.0)
-        return _ok(Probe.OFFSETS, OffsetsFacts(partitions=partitions, retention_seconds=self._plant.retention_seconds))
+        return ok(Probe.OFFSETS, OffsetsFacts(partitions=partitions, retention_seconds=self._plant.retention_seconds))
 
     def _kafka_away(self, probe: Probe, deadline: float) -> Observation:
         if self._plant.kafka.hung:
@@ -165,7 +134,7 @@ class Looks:
         if slow == 1.0:
             return observation
         seconds = observation.facts.seconds * slow  # type: ignore[union-attr]
-        return _ok(observation.probe, RoundTripFacts(seconds=seconds), min(seconds, 0.9))
+        return ok(observation.probe, RoundTripFacts(seconds=seconds), min(seconds, 0.9))
 
     # --- Producer and exchange -----------------------------------------------------------------------------------
     def producer(self, now: float) -> Observation:
@@ -178,7 +147,7 @@ class Looks:
             return failed(Probe.PRODUCER, Code.REFUSED, "connection refused")
         event_age = now - producer.data_at + 0.2
         calm = producer.calm()
-        states = ("live", "live") if calm or not producer.behind() else ("behind", "behind")
+        states = ("live", "live") if calm else producer.symbol_states()
         symbols = {
             symbol: ProducerSymbolFacts(
                 received=producer.received[i], acknowledged=producer.acked[i], event_age_seconds=event_age, state=state
@@ -197,7 +166,7 @@ class Looks:
             weight_used=producer.weight_used(now),
             window_valid=int(market.rate() * 10),
         )
-        return _ok(Probe.PRODUCER, facts)
+        return ok(Probe.PRODUCER, facts)
 
     def _producer_slowly(self, now: float, symbols: dict[str, ProducerSymbolFacts]) -> ProducerFacts:
         producer = self._plant.producer
@@ -237,7 +206,7 @@ class Looks:
             observation = failed(Probe.EXCHANGE, market.rest, text, took)
             return msgspec.structs.replace(observation, facts=ExchangeFacts(newest={}, answers=answers))
         newest = {SYMBOLS[0]: market.ids[0], SYMBOLS[1]: market.ids[1]}
-        return _ok(Probe.EXCHANGE, ExchangeFacts(newest=newest, weight_used=8), 0.08)
+        return ok(Probe.EXCHANGE, ExchangeFacts(newest=newest, weight_used=8), 0.08)
 
     # --- Processor -----------------------------------------------------------------------------------------------
     def processor(self, now: float) -> Observation:
@@ -276,85 +245,7 @@ class Looks:
             last_error_code=processor.error_code if processor.error else None,
             last_error_number=processor.error_number if processor.error else None,
         )
-        return _ok(Probe.PROCESSOR, facts)
-
-    # --- MySQL ---------------------------------------------------------------------------------------------------
-    def mysql_canary(self, now: float) -> Observation:
-        """``MYSQL_CANARY``: logs in anew each time."""
-        refused = self._mysql_refuses(Probe.MYSQL_CANARY)
-        if refused is not None:
-            return refused
-        fault, slow = self._plant.database.fault, self._plant.database.slow
-        if fault is not None and fault.canary:
-            took = 1.0 if fault.code is Code.LOCKED else 0.01
-            return failed(Probe.MYSQL_CANARY, fault.code, fault.text, took, fault.number)
-        self._turn = turn = (self._turn + 1) % _POOL
-        if slow == 1.0:
-            return self._write[turn]
-        seconds = min(0.9, self._write[turn].facts.seconds * slow)  # type: ignore[union-attr]
-        return _ok(Probe.MYSQL_CANARY, RoundTripFacts(seconds=seconds), seconds)
-
-    def mysql_ledger(self, now: float) -> Observation:
-        """``MYSQL_LEDGER``: on a connection that stays open."""
-        refused = self._mysql_refuses(Probe.MYSQL_LEDGER)
-        if refused is not None:
-            return refused
-        plant = self._plant
-        fault, processor, first = plant.database.fault, plant.processor, plant.market.first_ids
-        if fault is not None and not fault.reads:
-            return failed(Probe.MYSQL_LEDGER, fault.code, fault.text, 0.01, fault.number)
-        done = processor.done
-        facts = RowsFacts(
-            counted={SYMBOLS[0]: first[0] + done[0], SYMBOLS[1]: first[1] + done[1]},
-            batches=processor.batches,
-            batch_age_seconds=max(0.0, now - processor.committed_at) if processor.batches else None,
-            row_age_seconds=max(0.0, now - processor.rows_at) if processor.batches else None,
-            offsets={0: done[0], 1: done[1]},
-        )
-        return _ok(Probe.MYSQL_LEDGER, facts)
-
-    def mysql_schema(self, now: float) -> Observation:
-        """``MYSQL_SCHEMA``."""
-        refused = self._mysql_refuses(Probe.MYSQL_SCHEMA) or self._new_login(Probe.MYSQL_SCHEMA)
-        if refused is not None:
-            return refused
-        problems = self._plant.database.schema_problems
-        return _ok(Probe.MYSQL_SCHEMA, SchemaFacts(problems=problems)) if problems else self._whole_schema
-
-    def mysql_audit(self, now: float) -> Observation:
-        """``MYSQL_AUDIT``."""
-        refused = self._mysql_refuses(Probe.MYSQL_AUDIT) or self._new_login(Probe.MYSQL_AUDIT)
-        if refused is not None:
-            return refused
-        missing = self._plant.database.missing
-        return _ok(Probe.MYSQL_AUDIT, AuditFacts(checked=20, missing=missing)) if missing else self._whole_rows
-
-    def mysql_locks(self, now: float) -> Observation:
-        """``MYSQL_LOCKS``."""
-        refused = self._mysql_refuses(Probe.MYSQL_LOCKS)
-        if refused is not None:
-            return refused
-        fault, since = self._plant.database.fault, self._plant.database.lock_since
-        if fault is not None and not fault.reads:
-            return failed(Probe.MYSQL_LOCKS, fault.code, fault.text, 0.01, fault.number)
-        if since is None:
-            return self._no_locks
-        waits = LocksFacts(waiting=1, longest_wait_seconds=min(5.0, now - since), blockers=("connection 71, idle",))
-        return _ok(Probe.MYSQL_LOCKS, waits)
-
-    def _mysql_refuses(self, probe: Probe) -> Observation | None:
-        process = self._plant.mysql
-        if process.answers:
-            return None
-        if process.hung:
-            return failed(probe, Code.TIMEOUT, HUNG.text, 2.0 if probe is Probe.MYSQL_LEDGER else 1.0, HUNG.number)
-        return failed(probe, Code.REFUSED, GONE.text, number=GONE.number)
-
-    def _new_login(self, probe: Probe) -> Observation | None:
-        fault = self._plant.database.fault
-        if fault is not None and fault.code in (Code.CREDENTIALS, Code.CAPACITY):
-            return failed(probe, fault.code, fault.text, 0.01, fault.number)
-        return None
+        return ok(Probe.PROCESSOR, facts)
 
     # --- Host and logs -------------------------------------------------------------------------------------------
     def host(self, now: float) -> Observation:
@@ -371,14 +262,18 @@ class Looks:
         facts = HostFacts(
             disk_free_bytes=free, disk_free_share=shares, memory_free_share=0.5, file_descriptors_share=0.02
         )
-        return _ok(Probe.HOST, facts)
+        return ok(Probe.HOST, facts)
 
     def logs(self, now: float) -> Observation:
         """``LOGS``: what was logged since the last look."""
-        errors = self._plant.processor.errors
-        if not errors:
+        errors, lines = self._plant.processor.errors, self._plant.log_errors
+        if not errors and not lines:
             return self._no_errors
-        told = {"stream_processor": dict(errors)}
-        newest = {"stream_processor": self._plant.processor.error or "transient database error, trying again"}
+        told = {service: dict.fromkeys(by_class, 1) for service, by_class in lines.items()}
+        newest = {service: next(iter(by_class.values())) for service, by_class in lines.items()}
+        if errors:
+            told[PROCESSOR] = dict(errors)
+            newest[PROCESSOR] = self._plant.processor.error or "the transaction is tried again"
         errors.clear()
-        return _ok(Probe.LOGS, LogFacts(errors=told, newest=newest))
+        lines.clear()
+        return ok(Probe.LOGS, LogFacts(errors=told, newest=newest))

@@ -27,6 +27,9 @@ DISK_FULL = Refusal(Code.DISK_FULL, 1021, "1021 ER_DISK_FULL: Disk full; waiting
 READ_ONLY = Refusal(Code.READ_ONLY, 1290, "1290 ER_OPTION_PREVENTS_STATEMENT: running with --read-only")
 CONNECTIONS = Refusal(Code.CAPACITY, 1040, "1040 ER_CON_COUNT_ERROR: Too many connections")
 SCHEMA = Refusal(Code.SCHEMA, 1054, "1054 ER_BAD_FIELD_ERROR: Unknown column 'last_price' in 'SET'")
+WRONG_PORT = Refusal(Code.REFUSED, 2003, "2003 CR_CONN_HOST_ERROR: Can't connect to MySQL server (111)", reads=False)
+NO_ROUTE = Refusal(Code.UNREACHABLE, 2003, "2003 CR_CONN_HOST_ERROR: Can't connect to MySQL server (113)", reads=False)
+BAD_VALUE = Refusal(Code.DATA, 1264, "1264 ER_WARN_DATA_OUT_OF_RANGE: Out of range value for 'price'", canary=False)
 TABLE_LOCKED = Refusal(Code.LOCKED, 1205, "1205 ER_LOCK_WAIT_TIMEOUT: Lock wait timeout", seconds=5.0)
 ROWS_LOCKED = Refusal(Code.LOCKED, 1205, "1205 ER_LOCK_WAIT_TIMEOUT: Lock wait timeout", seconds=5.0, canary=False)
 

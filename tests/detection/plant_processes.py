@@ -23,6 +23,7 @@ class Process:
         self.age_at_begin = age
         self.alive, self.answers, self.hung, self.on_request = False, False, False, False
         self.supervision_paused = False
+        self.dies_after: float | None = None  # seconds after each start, with exit code 1
         self.never_started = True
         self.pid, self.exit_code = 0, None
         self.started_at = self.serving_at = 0.0
@@ -60,11 +61,13 @@ class Process:
         """Let time pass."""
         if not self.alive:
             self._supervise(now)
+        elif self.dies_after is not None and now - self.started_at >= self.dies_after:
+            self.end(now, 1)
         self.answers = self.alive and not self.hung and now >= self.serving_at
 
     def settled(self, now: float) -> bool:
         """Nothing about it will change by itself, and its age needs no exact word."""
-        return self.answers and now - self.started_at > 120.0
+        return self.answers and self.dies_after is None and now - self.started_at > 120.0
 
     def facts(self, now: float) -> ProcessFacts:
         """As the process host tells of it."""

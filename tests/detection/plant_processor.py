@@ -24,6 +24,11 @@ _NOISE = 509
 _LOG_CLASSES = {"kafka": "kafka", "mysql": "mysql"}  # include.health.probes.log_events
 
 
+def _kind(refusal: Refusal) -> Code:
+    """As the job classifies it: it does not tell ways of not reaching the server apart."""
+    return Code.CONNECTIVITY if refusal.code in (Code.REFUSED, Code.UNREACHABLE, Code.TIMEOUT) else refusal.code
+
+
 @dataclass
 class Batch:
     """The running micro-batch. ``mysql_at``: when its aggregation is done."""
@@ -51,16 +56,16 @@ class Processor:
     """``done`` offsets by partition are what is counted in MySQL.
 
     Knobs of a script: ``hang`` (the JVM stands still within a batch), ``stuck`` (no batch is planned any more),
-    ``program_error`` (each batch fails), ``rows_per_second`` (of one partition), ``interval`` (micro-batch seconds),
-    ``most_offsets`` (of one batch), ``slow`` (factor of what a batch takes anyway), ``pause_seconds`` (what the next
-    batch takes longer, once).
+    ``cut_off`` (it alone cannot talk to Kafka), ``program_error`` (each batch fails), ``rows_per_second`` (of one
+    partition), ``interval`` (micro-batch seconds), ``most_offsets`` (of one batch), ``slow`` (factor of what a batch
+    takes anyway), ``pause_seconds`` (what the next batch takes longer, once).
     """
 
     def __init__(self, process: Process, broker: Broker, database: Database, rng: random.Random) -> None:
         self.process, self._broker, self._database, self._rng = process, broker, database, rng
         self.interval, self.rows_per_second = 1.0, 25_000.0
         self.most_offsets, self.slow = 500_000, 1.0
-        self.hang = self.stuck = False
+        self.hang = self.stuck = self.cut_off = False
         self.program_error: str | None = None
         self.pause_seconds = 0.0
         self.done = [0, 0]
@@ -120,13 +125,13 @@ class Processor:
 
     def _start_query(self, now: float) -> None:
         refusal = self._database.refusal()
-        if not self._broker.process.answers:
+        if not self._broker.process.answers or self.cut_off:
             self._query_failed(now, "kafka: KafkaException: Local: Broker transport failure", Code.TRANSPORT)
         elif refusal is not None and (not refusal.reads or refusal.code is Code.CAPACITY):  # it reads first
             self._query_failed(
                 now,
                 f"mysql: {refusal.text}",
-                refusal.code,
+                _kind(refusal),
                 number=refusal.number,
                 may_retry=refusal.code not in STRUCTURAL,
             )
@@ -139,7 +144,7 @@ class Processor:
         """Begin a batch if there is something unread; Kafka must answer for that."""
         if self.stuck:
             return
-        if not self._broker.process.answers:
+        if not self._broker.process.answers or self.cut_off:
             self._unreadable_since = self._unreadable_since or now
             if now - self._unreadable_since >= _KAFKA_GIVES_UP_SECONDS:
                 self._query_failed(now, "kafka: TimeoutException: Timed out waiting for a node", Code.TRANSPORT)
@@ -207,11 +212,11 @@ class Processor:
         if waited < refusal.seconds:
             return
         if refusal.code in STRUCTURAL or waited >= _MYSQL_RETRY_SECONDS:
-            self._query_failed(now, f"mysql: {refusal.text}", refusal.code, number=refusal.number, may_retry=False)
+            self._query_failed(now, f"mysql: {refusal.text}", _kind(refusal), number=refusal.number, may_retry=False)
             return
         self.status = JobStatus.RETRYING_MYSQL
-        self.error, self.error_at = f"mysql: {refusal.code.value}, the transaction is tried again", now
-        self.error_code, self.error_number = refusal.code, None
+        self.error, self.error_at = f"mysql: {_kind(refusal).value}, the transaction is tried again", now
+        self.error_code, self.error_number = _kind(refusal), None
         if int(waited) % 4 == 0:
             self._note("mysql")
 

@@ -36,6 +36,9 @@ class Producer:
         self.times_limited = 0
         self.weight, self._weight_minute, self._asked_at = 3, -1, 0.0
         self.last_error: str | None = None
+        self.cut_off = False  # it alone cannot talk to Kafka
+        self.gap: int | None = None  # symbol of which one trade is missing and cannot be had: what follows is held
+        self._held, self._held_symbol = 0, 0
         self.wants_more_rest = False  # a person's script, or a repair, keeps the REST side busy
         self._pid = 0
         self._ids_at_start: list[int] | None = None
@@ -53,13 +56,18 @@ class Producer:
             self._without_stream(now)
         if now - self.data_at > _SILENCE_SECONDS:
             self._ask(now)
+        if self._held and self.gap is None:
+            self._due[self._held_symbol] += self._held
+            self._unsent.append((now, self._held, 0) if self._held_symbol == 0 else (now, 0, self._held))
+            self._held = 0
         if self._due[0] or self._due[1]:
             self._send(now)
 
     def calm(self) -> bool:
         """Whether :meth:`status` can only be ``live``."""
         return (
-            self.untrusted_since is None
+            not self._held
+            and self.untrusted_since is None
             and self.unacked_since is None
             and self.flood is FloodState.NORMAL
             and not self.wants_more_rest
@@ -81,9 +89,15 @@ class Producer:
                 polls_answered=self.polls_answered,
                 verdict=self.verdict,
                 stream_proven=self.untrusted_since is None,
-                behind=self.behind(),
+                behind=self._held > 0 or self.behind(),
             )
         )
+
+    def symbol_states(self) -> tuple[str, str]:
+        """Of each symbol."""
+        behind = self.behind()
+        first, second = (behind or (self._held > 0 and self.gap == symbol) for symbol in (0, 1))
+        return "behind" if first else "live", "behind" if second else "live"
 
     @property
     def buffered(self) -> int:
@@ -137,10 +151,18 @@ class Producer:
             first, second = min(first, _REPAIR_PER_STEP // 2), min(second, _REPAIR_PER_STEP // 2)
         received[0] += first
         received[1] += second
+        self.data_at = now
+        if self.gap is not None:
+            first, second = self._hold(first, second)
         due[0] += first
         due[1] += second
-        self.data_at = now
         self._unsent.append((now - 0.5, first, second))  # in the middle of the second, as it were
+
+    def _hold(self, first: int, second: int) -> tuple[int, int]:
+        """What follows on a gap waits for it."""
+        self._held_symbol = self.gap or 0
+        self._held += first if self._held_symbol == 0 else second
+        return (0, second) if self._held_symbol == 0 else (first, 0)
 
     def _without_stream(self, now: float) -> None:
         stream = self._market.stream
@@ -212,6 +234,9 @@ class Producer:
     # --- Way out -----------------------------------------------------------------------------------------------
     def _send(self, now: float) -> None:
         broker, due, unsent = self._broker, self._due, self._unsent
+        if self.cut_off:
+            self.unacked_since = unsent[0][0]
+            return
         if broker.takes(0) and broker.takes(1):
             room = _FLUSH_PER_STEP
             while unsent and room > 0:

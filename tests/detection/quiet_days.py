@@ -10,8 +10,8 @@ from include.health.observations import Code, Probe
 from include.services.names import PROCESSOR, PRODUCER
 from tests.detection.actions import Action, exchange, on_request, sets, started
 from tests.detection.plant import Plant
-from tests.detection.plant_looks import failed
 from tests.detection.plant_market import Stream
+from tests.detection.plant_seeing import failed
 from tests.detection.replay import Opening, Watcher, plant_of, quiet_logs
 from tests.detection.story import Story
 

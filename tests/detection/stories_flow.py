@@ -5,7 +5,18 @@ from __future__ import annotations
 from include.health.observations import Code
 from include.playbook.names import Cause, Component
 from include.services.names import PRODUCER
-from tests.detection.actions import all_of, continued, exchange, hung, killed, left_alone, sets, started
+from tests.detection.actions import (
+    all_of,
+    continued,
+    dying,
+    exchange,
+    hung,
+    killed,
+    left_alone,
+    logged,
+    sets,
+    started,
+)
 from tests.detection.plant import Plant
 from tests.detection.plant_market import Stream
 from tests.detection.story import CALM_BEFORE, L, M, P, Paging, S, Story, Visible, fault, simple
@@ -52,6 +63,27 @@ FEED_STORIES = (
         exchange(Stream.SILENT),
         exchange(),
         fault(P, Cause.FEED_SILENT, within=10),
+    ),
+    simple(
+        "producer_cut_off_from_kafka",
+        "The producer alone cannot talk to Kafka; the broker is well.",
+        sets("producer", cut_off=True),
+        sets("producer", cut_off=False),
+        fault(P, Cause.KAFKA_CONNECTION, within=30, target=Component.PRODUCER),
+    ),
+    simple(
+        "producer_gap_does_not_close",
+        "One trade of a symbol is missing and cannot be fetched: what follows on it is held back.",
+        sets("producer", gap=1),
+        sets("producer", gap=None),
+        fault(P, Cause.SILENT_LOSS, within=90, target=Component.PRODUCER),
+    ),
+    simple(
+        "producer_port_conflict",
+        "The producer ends, and at each start finds its health port taken.",
+        all_of(killed(PRODUCER), dying(PRODUCER, 1.0), logged(PRODUCER, "OSError: [Errno 98] Address already in use")),
+        all_of(dying(PRODUCER, None), started(PRODUCER)),
+        fault(P, Cause.PORT_CONFLICT, Cause.CRASH_LOOP, Cause.PROCESS_GONE, within=15, target=Component.PRODUCER),
     ),
     Story(
         "rate_limit_then_ban",
@@ -196,7 +228,7 @@ GROWTH_STORIES = (
         "for recovery.",
         (
             _LEVEL,
-            (1.0, sets("processor", most_offsets=20)),
+            (CALM_BEFORE - 0.1, sets("processor", most_offsets=20)),
             *_dips(CALM_BEFORE, 10_800, 1.02, 0.75),  # type: ignore[arg-type]
             (10_800.4, all_of(sets("market", surge=[1.0, 1.0]), sets("processor", most_offsets=500))),
         ),

@@ -9,10 +9,12 @@ from tests.detection import plant_mysql
 from tests.detection.actions import (
     all_of,
     continued,
+    dying,
     healed,
     hung,
     killed,
     left_alone,
+    logged,
     mysql,
     sets,
     started,
@@ -77,6 +79,34 @@ KAFKA_STORIES = (
         sets("broker", commits=False),
         sets("broker", commits=True),
         fault(K, Cause.COORDINATOR, within=45, target=Component.KAFKA),
+    ),
+    Story(
+        "kafka_port_conflict",
+        "The broker ends; when somebody starts it, another program has its port. A minute later it is started in vain.",
+        (
+            (CALM_BEFORE, all_of(killed(KAFKA), dying(KAFKA, 2.0))),
+            *(
+                (CALM_BEFORE + 60 * i, all_of(started(KAFKA), logged(KAFKA, "KafkaException: Address already in use")))
+                for i in (1, 2, 3)
+            ),
+            (CALM_BEFORE + 300, all_of(dying(KAFKA, None), started(KAFKA))),
+        ),
+        1_200,
+        (fault(K, Cause.PORT_CONFLICT, within=5, lasts=300, target=Component.KAFKA),),
+    ),
+    simple(
+        "kafka_log_corrupted",
+        "The broker stops at a damaged segment.",
+        all_of(killed(KAFKA), logged(KAFKA, "CorruptRecordException: Record is corrupt (stored crc = 0)")),
+        started(KAFKA),
+        fault(K, Cause.CORRUPTED_LOG, within=5, target=Component.KAFKA),
+    ),
+    simple(
+        "kafka_credentials",
+        "The broker refuses the pipeline's account.",
+        sets("broker", refuses=Code.CREDENTIALS, leaderless=frozenset({0, 1})),
+        sets("broker", refuses=None, leaderless=frozenset()),
+        fault(K, Cause.CREDENTIALS, within=10, target=Component.KAFKA),
     ),
     Story(
         "kafka_killed_again",
@@ -160,6 +190,20 @@ MYSQL_STORIES = (
         fault(M, Cause.CONNECTIONS, within=10, target=Component.MYSQL),
     ),
     simple(
+        "mysql_wrong_port",
+        "The settings name a port on which nobody listens; the server's process is well.",
+        mysql(plant_mysql.WRONG_PORT),
+        healed(),
+        fault(M, Cause.WRONG_SETTINGS, Cause.PROCESS_HUNG, within=10, target=Component.MYSQL),
+    ),
+    simple(
+        "mysql_no_route",
+        "There is no way to the server's host.",
+        mysql(plant_mysql.NO_ROUTE),
+        healed(),
+        fault(M, Cause.NETWORK, within=10, target=Component.MYSQL),
+    ),
+    simple(
         "mysql_silent_loss",
         "Rows are missing that the ledger says are there; nothing fails.",
         sets("database", missing=("BTCUSDT 5 min 12:00",)),
@@ -217,6 +261,25 @@ PROCESSOR_STORIES = (
         sets("processor", program_error="program: AnalysisException: [UNRESOLVED_COLUMN] cannot resolve `price`"),
         all_of(sets("processor", program_error=None), started(PROCESSOR)),
         fault(S, Cause.QUERY_FAILED, Cause.SCHEMA_MISMATCH, Cause.CRASH_LOOP, within=60, target=Component.PROCESSOR),
+    ),
+    simple(
+        "processor_cut_off_from_kafka",
+        "The job alone cannot talk to Kafka; the broker is well.",
+        sets("processor", cut_off=True),
+        all_of(sets("processor", cut_off=False), started(PROCESSOR)),
+        fault(S, Cause.KAFKA_CONNECTION, within=45, target=Component.PROCESSOR),
+    ),
+    simple(
+        "processor_bad_value",
+        "A value does not fit its column: each batch fails, and the process ends and is restarted, again and again.",
+        mysql(plant_mysql.BAD_VALUE),
+        healed(),
+        fault(
+            S,
+            *(Cause.WRITE_FAILURE, Cause.SCHEMA_MISMATCH, Cause.CRASH_LOOP, Cause.QUERY_FAILED),
+            within=30,
+            also={M: (Cause.SCHEMA_MISMATCH,)},
+        ),
     ),
     simple(
         "processor_slow",

@@ -7,8 +7,8 @@ from include.playbook.names import Cause, Component
 from include.services.names import KAFKA, PROCESSOR, PRODUCER
 from tests.detection.actions import Action, all_of, blinded, exchange, on_request, seeing, sets, started
 from tests.detection.plant import Plant
-from tests.detection.plant_looks import failed
 from tests.detection.plant_market import Stream
+from tests.detection.plant_seeing import failed
 from tests.detection.story import CALM_BEFORE, K, L, M, P, Paging, S, Story, fault
 
 
