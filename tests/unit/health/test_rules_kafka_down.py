@@ -179,6 +179,42 @@ STORIES: dict[str, tuple[list[Phase], list[Then]]] = {
         [(0, (*WELL, host(kafka=0.0))), (10, (ALIVE, round_trip(TCP), failed(CANARY, Code.STORAGE), cluster()))],
         [Then(5, S, Cause.DISK_FULL), Then(12, B, Cause.DISK_FULL)],
     ),
+    "storage error on a full disk, by its log": (
+        [
+            (0, WELL),
+            (10, (log("kafka", "IOException: No space left on device"),)),
+            (11, (ALIVE, round_trip(TCP), failed(CANARY, Code.STORAGE), cluster())),
+        ],
+        [Then(13, B, Cause.DISK_FULL)],
+    ),
+    "storage error for another reason": (
+        [(0, WELL), (10, (ALIVE, round_trip(TCP), failed(CANARY, Code.STORAGE), cluster()))],
+        [Then(12, B, Cause.PARTIAL_OUTAGE)],
+    ),
+    "old words of its log": (
+        [(0, WELL), (10, (log("kafka", "Address already in use"),)), (11, WELL), (200, (GONE, *REFUSED))],
+        [Then(200, B, Cause.PROCESS_GONE)],
+    ),
+    "hangs soon after it was started: it had answered": (
+        [(0, (started(200), *REFUSED)), (3, (started(200, 4), *WELL[1:])), (5, (started(200, 6), *HUNG[1:]))],
+        [Then(2, S), Then(6, S), Then(7, B, Cause.PROCESS_HUNG)],
+    ),
+    "hangs while it is started for the first time": (
+        [(0, (started(200), *HUNG[1:]))],
+        [Then(10, S, Cause.PROCESS_RESTARTED), Then(24, B, Cause.PROCESS_HUNG)],
+    ),
+    "the topic is missing for one look": (
+        [(0, WELL), (10, (*WELL[:3], cluster(crypto_trades="missing"))), (11, WELL)],
+        [Then(10, S), Then(12, H)],
+    ),
+    "the topic is back": (
+        [(0, WELL), (10, (*WELL[:3], cluster(crypto_trades="missing"))), (30, WELL)],
+        [Then(30, R), Then(31, H)],
+    ),
+    "no coordinator without a broker": (
+        [(0, WELL), (10, (*HUNG, failed(GROUP, Code.TIMEOUT))), (40, WELL)],
+        [Then(30, B, Cause.PROCESS_HUNG), Then(42, R, Cause.PROCESS_HUNG), Then(44, H)],
+    ),
     "the topic is missing": (
         [(0, WELL), (10, (*WELL[:3], cluster(crypto_trades="missing")))],
         [Then(10, S), Then(11, B, Cause.TOPIC_MISSING)],
@@ -237,7 +273,9 @@ def test_what_a_person_reads() -> None:
     assert verdict.reason == "Nobody listens on the broker's port; its process ended with exit code -9."
     assert (verdict.symptom, verdict.direct, verdict.severity) == (Symptom.PROCESS_GONE, True, None)
     assert (verdict.onset, verdict.since) == (START + 10, START + 10)
-    assert "kafka: its process ended with exit code -9" in {fact.text for fact in verdict.evidence}
+    texts = {(fact.probe, fact.text) for fact in verdict.evidence}
+    assert (Probe.PROCESSES, "kafka: its process ended with exit code -9") in texts
+    assert {(probe, "refused") for probe in (TCP, CANARY, META)} <= texts
     assert len(verdict.evidence) <= 12
 
 
@@ -320,3 +358,4 @@ def test_a_producer_that_waits_is_a_path_of_its_own() -> None:
     look = (ALIVE, round_trip(TCP), failed(CANARY, Code.TIMEOUT), cluster())
     seen = verdicts([(0, WELL), (10, look), (12, (*look, producer(oldest_unacknowledged_seconds=9.0)))], 12)
     assert (seen[12].state, seen[12].cause) == (B, Cause.PROCESS_HUNG)
+    assert "btc_producer has waited 9 s for an acknowledgement" in {fact.text for fact in seen[12].evidence}
