@@ -151,6 +151,8 @@ class ProducerSilentRules:
             and facts.oldest_unacknowledged_seconds < _CALM_SILENCE_SECONDS
             and not facts.window_invalid
             and not facts.open_breakers
+            and not self._oracle_failures
+            and not self._limits.lately
             and facts.times_limited == self._limits.times
             and facts.weight_used <= self._thresholds.weight_share * facts.weight_limit
             and not self._process.starting

@@ -20,11 +20,15 @@ class Limited(Enum):
 
 
 class RateLimits:
-    """Counts refusals, of the producer's requests and of the oracle's; a second one within ``again_seconds`` counts."""
+    """Counts refusals, of the producer's requests and of the oracle's; a second one within ``again_seconds`` counts.
+
+    ``times``: the producer's own count. ``lately``: there was a refusal, and :meth:`now` has not found it over.
+    """
 
     def __init__(self, again_seconds: float) -> None:
         self._again_seconds = again_seconds
-        self.times: int | None = None  # the producer's own count
+        self.times: int | None = None
+        self.lately = False
         self._last = float("-inf")
         self._oracle_limited = self._banned = self._again = False
         self._retry_after = 0.0
@@ -47,7 +51,7 @@ class RateLimits:
         """How it stands at ``at``."""
         over = at - self._last > _OVER_SECONDS and not self._oracle_limited and self._retry_after <= 0
         if over:
-            self._banned = self._again = False
+            self._banned = self._again = self.lately = False
             return Limited.NO
         if self._banned:
             return Limited.BANNED
@@ -60,4 +64,4 @@ class RateLimits:
 
     def _refused(self, at: float, *, new: bool) -> None:
         self._again |= new and at - self._last <= self._again_seconds
-        self._last = at
+        self._last, self.lately = at, True

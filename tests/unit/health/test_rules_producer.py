@@ -1,0 +1,359 @@
+"""Stories of producer_silent: the process, the exchange, the network, limits, frames, Kafka, or a quiet market."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.health.config import DetectorConfig
+from include.health.observations import Code, ExchangeFacts, Observation, Outcome, Probe, ProducerSymbolFacts
+from include.health.rules.producer_silent import ProducerSilentRules
+from include.health.verdicts import State, Verdict
+from include.playbook.names import Cause, ScenarioId, Severity, Symptom
+from include.playbook.thresholds import ProducerThresholds
+from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
+from tests.support.observing import START, blind, ended, failed, log, runs, stopped, thresholds
+
+_FAULT_AT = 60
+
+
+def _rules(**changed: Any) -> ProducerSilentRules:
+    limits = thresholds(ScenarioId.PRODUCER_SILENT, ProducerThresholds, **changed)
+    return ProducerSilentRules(limits, DetectorConfig(symbols=(SYMBOL,)))
+
+
+def _told(act: Act, until: float = 120, script: Script | None = None, flow: Flow | None = None) -> dict[float, Verdict]:
+    return watched(_rules(), flow or Flow(), until, {_FAULT_AT: act, **(script or {})})
+
+
+def _producer(**facts: Any) -> Act:
+    return lambda flow: flow.producer.update(facts)
+
+
+def _process(facts: Any, *, gone: bool = True) -> Act:
+    def act(flow: Flow) -> None:
+        flow.services["btc_producer"] = facts
+        if gone:
+            flow.stopped.add("received")
+            flow.told[Probe.PRODUCER] = failed(Probe.PRODUCER, Code.REFUSED, "connection refused")
+
+    return act
+
+
+def _hung(flow: Flow) -> None:
+    flow.stopped.add("received")
+    flow.told[Probe.PRODUCER] = failed(Probe.PRODUCER, Code.TIMEOUT, "read timed out")
+
+
+def _feed_stops(flow: Flow) -> None:
+    flow.stopped.add("received")
+
+
+def _exchange(code: Code, *answers: Code) -> Act:
+    facts = ExchangeFacts(newest={}, answers={f"api{i}": answer.value for i, answer in enumerate(answers)})
+    look = Observation(probe=Probe.EXCHANGE, outcome=Outcome.FAILED, code=code, error=code.value, facts=facts)
+    return lambda flow: flow.told.update({Probe.EXCHANGE: look})
+
+
+def _both(*acts: Act) -> Act:
+    def act(flow: Flow) -> None:
+        for each in acts:
+            each(flow)
+
+    return act
+
+
+def _kafka_takes_nothing(flow: Flow) -> None:
+    flow.stopped.add("acked")
+    began = flow.now
+    look = flow._producer
+
+    def producer() -> Observation:
+        flow.producer["oldest_unacknowledged_seconds"] = flow.now - began
+        return look()
+
+    flow._producer = producer  # type: ignore[method-assign]
+
+
+class _Case(NamedTuple):
+    """A fault, seconds until it must be confirmed, and what must be said of it."""
+
+    name: str
+    act: Act
+    within: float
+    cause: Cause
+    symptom: Symptom
+    severity: Severity | None = None
+    direct: bool = True
+
+
+_OUTAGE = _both(_feed_stops, _exchange(Code.SERVER_ERROR, Code.SERVER_ERROR, Code.TIMEOUT))
+_NO_NETWORK = _both(_feed_stops, _exchange(Code.UNREACHABLE, Code.UNREACHABLE, Code.UNREACHABLE))
+_BAN = _exchange(Code.BANNED)
+_FLOOD = _producer(window_valid=100, window_invalid=20)
+
+_CASES = [
+    _Case("gone", _process(ended()), 2, Cause.PROCESS_GONE, Symptom.PROCESS_GONE),
+    _Case("given up", _process(ended(1, "fatal")), 1, Cause.CRASH_LOOP, Symptom.PROCESS_GONE),
+    _Case("hung", _hung, 3, Cause.PROCESS_HUNG, Symptom.PROCESS_SILENT),
+    _Case("silent feed", _feed_stops, 10, Cause.FEED_SILENT, Symptom.FEED_SILENT),
+    _Case("exchange outage", _OUTAGE, 17, Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE),
+    _Case("network", _NO_NETWORK, 17, Cause.NETWORK, Symptom.EXCHANGE_UNREACHABLE),
+    _Case("banned", _BAN, 6, Cause.BANNED, Symptom.RATE_LIMITED, Severity.SEV_3),
+    _Case("banned, silent", _both(_feed_stops, _BAN), 10, Cause.BANNED, Symptom.RATE_LIMITED, Severity.SEV_2),
+    _Case("flood", _FLOOD, 2, Cause.SERIALIZATION, Symptom.BAD_FRAMES),
+    _Case("kafka", _kafka_takes_nothing, 8, Cause.KAFKA_CONNECTION, Symptom.KAFKA_TRANSPORT, direct=False),
+]
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_each_fault_has_its_cause_in_time(case: _Case) -> None:
+    verdicts = _told(case.act)
+    when = first(verdicts, State.UNHEALTHY)
+    assert when is not None
+    assert 0 <= when - _FAULT_AT <= case.within
+    verdict = verdicts[110]
+    said = (verdict.cause, verdict.symptom, verdict.severity, verdict.direct)
+    assert said == (case.cause, case.symptom, case.severity, case.direct)
+    assert verdict.evidence
+    assert START + _FAULT_AT <= verdict.onset <= START + when
+
+
+def test_supervision_that_brings_it_back_leaves_a_record() -> None:
+    def restarted(flow: Flow) -> None:
+        flow.services["btc_producer"] = runs(9, 0.5)
+        flow.producer.update(pid=9, status="starting")
+
+    verdicts = _told(restarted, script={_FAULT_AT + 4: _producer(status="live")})
+    record = verdicts[_FAULT_AT + 1]
+    assert (record.state, record.severity, record.cause) == (
+        State.UNHEALTHY,
+        Severity.SEV_4,
+        Cause.PROCESS_RESTARTED,
+    )
+    assert changes(verdicts) == ["healthy", "unhealthy", "recovering", "healthy"]
+    assert all(v.severity is Severity.SEV_4 for v in verdicts.values() if v.state.bad)
+
+
+def test_a_restart_that_does_not_work_in_time_is_the_scenario_itself() -> None:
+    def restarted(flow: Flow) -> None:
+        flow.services["btc_producer"] = runs(9, 0.5)
+        flow.producer.update(pid=9, status="starting")
+
+    verdicts = _told(restarted)
+    assert verdicts[_FAULT_AT + 19].severity is Severity.SEV_4
+    late = verdicts[_FAULT_AT + 22]
+    assert (late.state, late.severity, late.symptom) == (State.UNHEALTHY, None, Symptom.NO_NEW_MESSAGES)
+
+
+def test_three_restarts_in_two_minutes_are_a_loop() -> None:
+    def pid(number: int) -> Act:
+        def act(flow: Flow) -> None:
+            flow.services["btc_producer"] = runs(number, 0.5)
+            flow.producer.update(status="starting")
+
+        return act
+
+    verdicts = _told(pid(9), script={_FAULT_AT + 10: pid(10), _FAULT_AT + 20: pid(11)})
+    assert verdicts[_FAULT_AT + 22].cause is Cause.CRASH_LOOP
+    assert verdicts[_FAULT_AT + 22].severity is None
+
+
+def test_a_log_that_names_the_cause_is_believed() -> None:
+    def act(flow: Flow) -> None:
+        _process(ended(2))(flow)
+        flow.told[Probe.LOGS] = log("btc_producer", "OSError: [Errno 98] Address already in use")
+
+    assert _told(act)[_FAULT_AT + 10].cause is Cause.PORT_CONFLICT
+
+
+def test_stopped_on_request_is_never_unhealthy_and_neither_is_its_start() -> None:
+    def started(flow: Flow) -> None:
+        flow.services["btc_producer"] = runs(9, 0.5)
+        flow.told.pop(Probe.PRODUCER)
+        flow.stopped.clear()
+        flow.producer["status"] = "starting"
+
+    script = {400: started, 403: _producer(status="catching_up"), 410: _producer(status="live")}
+    verdicts = _told(_process(stopped()), 460, script)
+    held = verdicts[_FAULT_AT + 5]
+    assert (held.state, held.cause, held.severity) == (State.SUSPECT, Cause.STOPPED_ON_REQUEST, Severity.SEV_4)
+    assert changes(verdicts) == ["healthy", "suspect", "healthy"]
+
+
+def test_a_remedy_that_stops_and_starts_it_does_not_end_the_trouble() -> None:
+    def started(flow: Flow) -> None:
+        flow.services["btc_producer"] = runs(9, 0.5)
+        flow.producer["status"] = "starting"
+        flow.told.pop(Probe.PRODUCER)
+
+    def works(flow: Flow) -> None:
+        flow.stopped.clear()
+        flow.producer["status"] = "live"
+
+    verdicts = _told(_hung, 130, {80: _process(stopped()), 84: started, 90: works})
+    assert changes(verdicts) == ["healthy", "suspect", "unhealthy", "recovering", "healthy"]
+    assert first({s: v for s, v in verdicts.items() if s > 70}, State.HEALTHY) > 90  # type: ignore[operator]
+
+
+def test_one_refusal_is_a_warning_and_a_second_an_incident_until_the_exchange_answers_again() -> None:
+    def refused(times: int, wait: float) -> Act:
+        return _producer(times_limited=times, retry_after_seconds=wait)
+
+    script = {62: refused(1, 8), 70: refused(1, 0), 130: refused(2, 8), 140: refused(2, 0)}
+    verdicts = watched(_rules(), Flow(), 240, script)
+    assert (verdicts[68].state, verdicts[68].severity) == (State.SUSPECT, Severity.SEV_4)
+    assert verdicts[125].state is State.HEALTHY
+    again = verdicts[133]
+    assert (again.state, again.cause, again.severity) == (State.UNHEALTHY, Cause.RATE_LIMITED, Severity.SEV_3)
+    assert verdicts[240].state is State.HEALTHY
+
+
+def test_refusals_far_apart_stay_warnings() -> None:
+    script = {62: _producer(times_limited=1), 700: _producer(times_limited=2)}
+    verdicts = watched(_rules(), Flow(), 800, script)
+    assert first(verdicts, State.UNHEALTHY) is None
+    assert verdicts[705].state is State.SUSPECT
+
+
+def test_rest_alone_away_is_a_warning_while_trades_come_by_stream() -> None:
+    verdicts = _told(_exchange(Code.SERVER_ERROR, Code.SERVER_ERROR), 150)
+    assert first(verdicts, State.UNHEALTHY) is None
+    assert (verdicts[150].severity, verdicts[150].symptom) == (Severity.SEV_4, Symptom.EXCHANGE_UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        ({"status": "polling", "polling": True}, Cause.EXCHANGE_OUTAGE),
+        ({"open_breakers": ("api-gcp",)}, Cause.EXCHANGE_OUTAGE),
+        ({"weight_used": 5_000}, Cause.RATE_LIMITED),
+        ({"window_valid": 1_000, "window_invalid": 3}, Cause.SERIALIZATION),
+    ],
+)
+def test_warnings_are_records(facts: dict[str, Any], cause: Cause) -> None:
+    verdict = _told(_producer(**facts))[120]
+    assert (verdict.state, verdict.severity, verdict.cause) == (State.SUSPECT, Severity.SEV_4, cause)
+
+
+def test_a_gap_that_is_not_filled_in_is_told_and_one_that_is_is_not() -> None:
+    def behind(*, fills: bool) -> Act:
+        def act(flow: Flow) -> None:
+            look = flow._producer
+
+            def producer() -> Observation:
+                acked = flow.acked if fills else 1_500
+                own = ProducerSymbolFacts(
+                    received=flow.received, acknowledged=acked, event_age_seconds=0.1, state="behind"
+                )
+                flow.producer.update(symbols={SYMBOL: own}, status="catching_up")
+                return look()
+
+            flow._producer = producer  # type: ignore[method-assign]
+
+        return act
+
+    stuck = _told(behind(fills=False), 160)
+    assert (stuck[130].state, stuck[130].symptom) == (State.UNHEALTHY, Symptom.ID_GAP)
+    assert first(stuck, State.UNHEALTHY) >= 120  # type: ignore[operator]
+    assert first(_told(behind(fills=True), 400), State.UNHEALTHY) is None
+
+
+def test_a_producer_that_says_it_is_well_while_the_topic_stands_still() -> None:
+    def act(flow: Flow) -> None:
+        flow.partition["end"] = flow.acked
+
+    verdict = _told(act)[110]
+    assert (verdict.state, verdict.symptom, verdict.direct) == (State.UNHEALTHY, Symptom.NO_NEW_MESSAGES, False)
+
+
+def test_a_quiet_market_is_said_in_figures() -> None:
+    verdicts = _told(lambda flow: setattr(flow, "trades", 0.0))
+    quiet = verdicts[110]
+    assert (quiet.state, quiet.cause) == (State.HEALTHY, Cause.QUIET_MARKET)
+    assert "1600" in quiet.reason
+    assert quiet.figures["behind_exchange"] == 0
+    assert quiet.figures["trades_per_second"] == 0.0
+
+
+@given(
+    trades=st.floats(0, 0.7),
+    pauses=st.lists(st.tuples(st.integers(20, 560), st.integers(1, 300)), max_size=4),
+    verdict=st.sampled_from([None, "quiet", "woke_up"]),
+)
+@settings(max_examples=50, deadline=None)
+def test_a_quiet_or_thin_market_never_opens(trades: float, pauses: list[tuple[int, int]], verdict: str | None) -> None:
+    def set_trades(value: float) -> Act:
+        return lambda flow: setattr(flow, "trades", value)
+
+    script: dict[float, Act] = {}
+    for begin, length in pauses:
+        script[float(begin)] = set_trades(0.0)
+        script[float(begin + length)] = set_trades(trades)
+    flow = Flow(trades=trades)
+    flow.producer["silence_verdict"] = verdict
+    verdicts = watched(_rules(), flow, 600, script)
+    assert {v.state for v in verdicts.values()} <= {State.UNKNOWN, State.HEALTHY}
+
+
+def test_a_trade_on_its_way_when_the_exchange_is_asked_is_no_silence() -> None:
+    """The symbol trades once in 20 s, and each time the oracle is a second ahead of the producer."""
+    flow = Flow(trades=0.0)
+
+    def trade(flow: Flow) -> None:
+        flow.traded += 1
+        flow.stopped.add("received")
+
+    script: dict[float, Act] = {}
+    for at in range(19, 400, 20):
+        script[float(at)] = trade
+        script[float(at + 1)] = lambda flow: flow.stopped.clear()
+    assert first(watched(_rules(), flow, 400, script), State.SUSPECT, State.UNHEALTHY) is None
+
+
+@pytest.mark.parametrize("act", [_process(ended()), _feed_stops, None], ids=["gone", "silent", "well"])
+def test_unknown_neither_enters_nor_clears(act: Act | None) -> None:
+    def unseen(flow: Flow) -> None:
+        for probe in (Probe.PROCESSES, Probe.PRODUCER, Probe.EXCHANGE, Probe.OFFSETS):
+            flow.told[probe] = blind(probe)
+
+    verdicts = watched(_rules(), Flow(), 400, {**({_FAULT_AT: act} if act else {}), 100: unseen})
+    assert verdicts[400].state is verdicts[99].state
+    assert verdicts[400].cause is verdicts[99].cause
+
+
+def test_nothing_is_known_before_anything_is_seen() -> None:
+    assert _rules().verdict(START).state is State.UNKNOWN
+
+
+def test_after_a_gap_in_looking_silence_must_be_seen_anew() -> None:
+    rules, flow = _rules(), Flow()
+    watched(rules, flow, 60)
+    flow.stopped.add("received")
+    rules.resumed(START + 150)
+    flow.now, flow._received_at = 150.0, 150.0
+    assert first(watched(rules, flow, 154), State.UNHEALTHY, State.SUSPECT) is None
+
+
+def test_the_verdict_of_a_quiet_minute_is_hardly_ever_made_anew() -> None:
+    verdicts = watched(_rules(), Flow(), 120)
+    made = {id(verdict) for second, verdict in verdicts.items() if second > 60}
+    assert len(made) <= 14  # figures every few seconds
+    assert verdicts[120].figures["trades_per_second"] == pytest.approx(10.0, abs=0.5)
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
+    def over(flow: Flow) -> None:
+        fresh = Flow()
+        flow.told.clear()
+        flow.stopped.clear()
+        flow.producer.clear()
+        flow._producer = Flow._producer.__get__(flow)  # type: ignore[method-assign]
+        flow.services = {**fresh.services, "btc_producer": runs(12, 0.5)}
+
+    verdicts = _told(case.act, 260, {120: over})
+    assert changes(verdicts)[-2:] == ["recovering", "healthy"]
