@@ -108,9 +108,9 @@ def engine(settings: Settings) -> Iterator[Engine]:
     pool.dispose()
 
 
-def feeder(engine: Engine) -> Feeder:
+def feeder(engine: Engine, lengths: tuple[int, ...] = WINDOWS) -> Feeder:
     runner = TransactionRunner(engine, retry_seconds=30)
-    sink = BatchSink(WINDOWS, 10_000, "test", SystemClock())
+    sink = BatchSink(lengths, 10_000, "test", SystemClock())
     return Feeder(sink, lambda work: runner.run(lambda connection: work(MySQLStore(connection))))
 
 
@@ -165,6 +165,20 @@ def test_a_healthy_server_gives_its_figures(settings: Settings, looks: Looks, en
     with closing(WarehouseReader(settings)) as reader:
         assert reader.heartbeat(SERVICE) is not None
         assert reader.counts().batch_ledger == 2  # the rehearsals write nothing
+
+
+def test_ages_are_told_by_the_servers_clock(
+    mysql: MySQLServer, settings: Settings, looks: Looks, engine: Engine
+) -> None:
+    feeder(engine).feed(trades(1000, 25, 0))
+    for statement in (
+        "UPDATE batch_ledger SET committed_at = committed_at - INTERVAL 90 SECOND",
+        "UPDATE moving_averages SET updated_at = updated_at - INTERVAL 30 SECOND",
+    ):
+        execute(mysql, statement, settings.mysql_database)
+    facts = looks.good(Probe.MYSQL_LEDGER)
+    assert 90 <= facts.batch_age_seconds < 100
+    assert 30 <= facts.row_age_seconds < 40
 
 
 def test_before_the_first_migration_nothing_is_said(fresh_database: Settings) -> None:
@@ -431,16 +445,24 @@ def test_what_was_lost_in_silence_is_found(
         newest = max(row.newest_window_end for row in reader.progress())
     moment = newest.replace(tzinfo=None, minute=newest.minute - 8)
     execute(mysql, damage, looks.settings.mysql_database, (moment,))
-    missing = looks.good(Probe.MYSQL_AUDIT).missing
-    assert any(named in text for text in missing), missing
+    with closing(MysqlAuditProbe(looks.settings)) as newcomer:  # which does not know what was there before
+        for observation in (looks(Probe.MYSQL_AUDIT), newcomer.look()):
+            facts = observation.facts
+            assert isinstance(facts, AuditFacts)
+            assert any(named in text for text in facts.missing), facts
 
 
 def test_a_window_length_that_was_added_is_not_missed_before(settings: Settings, engine: Engine) -> None:
-    feed = feeder(engine)
-    feed.feed(trades(1000, 300, 0))
-    longer = settings.model_copy(update={"windows": (*WINDOWS, 30)})
-    with closing(MysqlAuditProbe(longer)) as probe:
-        assert probe.look().facts.missing == ()  # type: ignore[union-attr]
+    feeder(engine).feed(trades(1000, 300, 0))
+    more = (1, 2, 5, 15)
+    with closing(MysqlAuditProbe(settings.model_copy(update={"windows": more}))) as probe:
+        before = probe.look().facts
+        feeder(engine, more).feed(trades(1300, 5, 30), batch_id=99)
+        after = probe.look().facts
+    assert isinstance(before, AuditFacts)
+    assert isinstance(after, AuditFacts)
+    assert before.missing == after.missing == ()
+    assert after.checked > before.checked
 
 
 def test_an_audit_beside_a_writer_never_reports_what_is_not_so(looks: Looks, engine: Engine) -> None:
