@@ -54,6 +54,14 @@ class Flow:
         self._received_at = self._counted_at = 0.0
         self._batch, self._rows = 1, 10
 
+    def as_usual(self) -> None:
+        """Whatever a story has changed is over, except the processes."""
+        self.stopped.clear()
+        for facts in (self.told, self.producer, self.processor, self.partition):
+            facts.clear()
+        for look in ("_producer", "_processor", "_ledger"):
+            self.__dict__.pop(look, None)
+
     def step(self) -> Seen:
         """One second more."""
         self.now += 1.0

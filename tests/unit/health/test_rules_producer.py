@@ -348,12 +348,8 @@ def test_the_verdict_of_a_quiet_minute_is_hardly_ever_made_anew() -> None:
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
 def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
     def over(flow: Flow) -> None:
-        fresh = Flow()
-        flow.told.clear()
-        flow.stopped.clear()
-        flow.producer.clear()
-        flow._producer = Flow._producer.__get__(flow)  # type: ignore[method-assign]
-        flow.services = {**fresh.services, "btc_producer": runs(12, 0.5)}
+        flow.as_usual()
+        flow.services["btc_producer"] = runs(12, 0.5)
 
     verdicts = _told(case.act, 260, {120: over})
     assert changes(verdicts)[-2:] == ["recovering", "healthy"]

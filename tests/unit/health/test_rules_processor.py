@@ -1,0 +1,377 @@
+"""Stories of stream_processor_failure: process, query, running batch, progress, durations."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.health.config import DetectorConfig
+from include.health.observations import Code, LogFacts, Observation, Outcome, Probe
+from include.health.rules.processor_errors import cause_of
+from include.health.rules.stream_processor_failure import StreamProcessorFailureRules
+from include.health.verdicts import State, Verdict
+from include.playbook.names import Cause, ScenarioId, Severity, Symptom
+from include.playbook.thresholds import StreamProcessorThresholds
+from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
+from tests.support.observing import START, blind, ended, failed, ok, runs, stopped, thresholds
+
+_FAULT_AT = 300  # durations are known by then
+
+
+def _rules(**config: Any) -> StreamProcessorFailureRules:
+    limits = thresholds(ScenarioId.STREAM_PROCESSOR_FAILURE, StreamProcessorThresholds)
+    return StreamProcessorFailureRules(limits, DetectorConfig(symbols=(SYMBOL,), **config))
+
+
+def _told(act: Act, until: float = 400, script: Script | None = None) -> dict[float, Verdict]:
+    return watched(_rules(), Flow(), until, {_FAULT_AT: act, **(script or {})})
+
+
+def _both(*acts: Act) -> Act:
+    def act(flow: Flow) -> None:
+        for each in acts:
+            each(flow)
+
+    return act
+
+
+def _halted(flow: Flow) -> None:
+    flow.stopped.update(("counted", "committed"))
+
+
+def _gone(facts: Any) -> Act:
+    def act(flow: Flow) -> None:
+        _halted(flow)
+        flow.services["stream_processor"] = facts
+        flow.told[Probe.PROCESSOR] = failed(Probe.PROCESSOR, Code.REFUSED, "connection refused")
+
+    return act
+
+
+def _hung_process(flow: Flow) -> None:
+    _halted(flow)
+    flow.told[Probe.PROCESSOR] = failed(Probe.PROCESSOR, Code.TIMEOUT, "read timed out")
+
+
+def _ageing(**facts: Any) -> Act:
+    """Facts of the processor; those named ``..._age_seconds`` grow from now on."""
+
+    def act(flow: Flow) -> None:
+        _halted(flow)
+        began, look = flow.now, flow._processor
+
+        def processor() -> Observation:
+            grown = {k: v + flow.now - began if k.endswith("age_seconds") else v for k, v in facts.items()}
+            flow.processor.update(grown)
+            return look()
+
+        flow._processor = processor  # type: ignore[method-assign]
+
+    return act
+
+
+def _batch_in(phase: str) -> Act:
+    return _ageing(batch_running=True, batch_age_seconds=0.0, batch_phase=phase, phase_age_seconds=0.0)
+
+
+def _error(status: str, code: Code | None) -> Act:
+    return _ageing(status=status, last_error="something happened", last_error_code=code, last_error_age_seconds=0.0)
+
+
+def _canary(code: Code) -> Act:
+    look = Observation(probe=Probe.MYSQL_CANARY, outcome=Outcome.FAILED, code=code, error="refused")
+    return lambda flow: flow.told.update({Probe.MYSQL_CANARY: look})
+
+
+class _Case(NamedTuple):
+    """A fault, seconds until it must be confirmed, and what must be said of it."""
+
+    name: str
+    act: Act
+    within: float
+    cause: Cause
+    symptom: Symptom
+    direct: bool = True
+
+
+_MYSQL_HANGS = _both(_batch_in("mysql"), _canary(Code.TIMEOUT))
+_CASES = [
+    _Case("gone", _gone(ended()), 2, Cause.PROCESS_GONE, Symptom.PROCESS_GONE),
+    _Case("given up", _gone(ended(1, "backoff")), 1, Cause.CRASH_LOOP, Symptom.PROCESS_GONE),
+    _Case("hung", _hung_process, 3, Cause.PROCESS_HUNG, Symptom.PROCESS_SILENT),
+    _Case("batch", _batch_in("aggregate"), 30, Cause.BATCH_HUNG, Symptom.BATCH_HUNG),
+    _Case("batch in MySQL", _batch_in("mysql"), 30, Cause.BATCH_HUNG, Symptom.BATCH_HUNG),
+    _Case("MySQL hangs", _MYSQL_HANGS, 30, Cause.BATCH_HUNG, Symptom.MYSQL_CONNECTIVITY),
+    _Case("no progress", _halted, 30, Cause.NO_PROGRESS, Symptom.NO_PROGRESS, direct=False),
+    _Case("failed", _error("failed", Code.UNKNOWN), 1, Cause.QUERY_FAILED, Symptom.NO_PROGRESS),
+    _Case("schema", _error("failed", Code.SCHEMA), 1, Cause.SCHEMA_MISMATCH, Symptom.MYSQL_SCHEMA),
+    _Case("1045", _error("failed", Code.CREDENTIALS), 1, Cause.WRITE_FAILURE, Symptom.MYSQL_CREDENTIALS),
+    _Case("topic", _error("failed", Code.TOPIC_MISSING), 1, Cause.KAFKA_CONNECTION, Symptom.KAFKA_REFUSES),
+    _Case("retry", _error("retrying_mysql", None), 17, Cause.WRITE_FAILURE, Symptom.MYSQL_CONNECTIVITY, direct=False),
+    _Case("locks", _error("retrying_mysql", Code.LOCKED), 17, Cause.WRITE_FAILURE, Symptom.MYSQL_LOCKED, direct=False),
+    _Case(
+        "restarts",
+        _error("restarting_query", Code.TRANSPORT),
+        17,
+        Cause.KAFKA_CONNECTION,
+        Symptom.KAFKA_TRANSPORT,
+        direct=False,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_each_fault_has_its_cause_in_time(case: _Case) -> None:
+    verdicts = _told(case.act, 340)
+    when = first(verdicts, State.UNHEALTHY)
+    assert when is not None
+    assert 0 <= when - _FAULT_AT <= case.within
+    verdict = verdicts[when]
+    assert (verdict.cause, verdict.symptom, verdict.direct) == (case.cause, case.symptom, case.direct)
+    assert verdict.severity is None
+    assert verdict.evidence
+    assert START + _FAULT_AT <= verdict.onset <= START + when
+
+
+@pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
+def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
+    def over(flow: Flow) -> None:
+        flow.as_usual()
+        flow.services["stream_processor"] = runs(12, 0.5)
+        flow.processor["query_run_id"] = "another"
+
+    verdicts = _told(case.act, 500, {360: over})
+    assert changes({s: v for s, v in verdicts.items() if s >= 359})[-1] == "healthy"
+    assert verdicts[359].state.bad
+
+
+@pytest.mark.parametrize("status", ["retrying_mysql", "restarting_query"])
+def test_what_is_tried_again_is_suspect_at_once_and_healthy_when_it_succeeds(status: str) -> None:
+    verdicts = _told(_error(status, Code.TIMEOUT), 340, {308: Flow.as_usual})
+    assert verdicts[_FAULT_AT + 1].state is State.SUSPECT
+    assert verdicts[_FAULT_AT + 1].severity is None
+    assert changes(verdicts) == ["healthy", "suspect", "healthy"]
+
+
+def test_a_query_that_runs_and_fails_in_turns_is_not_taken_for_healthy() -> None:
+    """Each try to start it looks like running for a second or two; no batch is ever finished."""
+
+    def turns(flow: Flow) -> None:
+        _halted(flow)
+        look = flow._processor
+
+        def processor() -> Observation:
+            running = int(flow.now) % 4 < 2
+            flow.processor.update(
+                status="running" if running else "restarting_query",
+                last_error="kafka: gone",
+                last_error_code=Code.TRANSPORT,
+                last_error_age_seconds=1.0,
+            )
+            return look()
+
+        flow._processor = processor  # type: ignore[method-assign]
+
+    verdicts = _told(turns, 345)
+    assert 15 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 20  # type: ignore[operator]
+    assert verdicts[345].symptom is Symptom.KAFKA_TRANSPORT
+
+
+def _restarted(pid: int) -> Act:
+    def act(flow: Flow) -> None:
+        _halted(flow)
+        flow.services["stream_processor"] = runs(pid, 0.5)
+        flow.processor.update(pid=pid, status="starting", last_batch=None, query_run_id=None)
+
+    return act
+
+
+def _works(flow: Flow) -> None:
+    flow.as_usual()
+    flow.processor.update(query_run_id="new")
+
+
+def test_supervision_that_brings_it_back_leaves_a_record() -> None:
+    verdicts = _told(_restarted(9), 400, {_FAULT_AT + 25: _works})
+    assert changes(verdicts) == ["healthy", "unhealthy", "recovering", "healthy"]
+    assert {v.severity for v in verdicts.values() if v.state.bad} == {Severity.SEV_4}
+    assert verdicts[_FAULT_AT + 1].cause is Cause.PROCESS_RESTARTED
+    assert verdicts[_FAULT_AT + 24].state is State.UNHEALTHY  # not before it has counted a batch
+
+
+def test_a_restart_that_does_not_work_in_time_is_the_scenario_itself() -> None:
+    verdicts = _told(_restarted(9), 400)
+    assert verdicts[_FAULT_AT + 59].severity is Severity.SEV_4
+    assert (verdicts[_FAULT_AT + 63].cause, verdicts[_FAULT_AT + 63].severity) == (Cause.NO_PROGRESS, None)
+
+
+def test_what_it_said_before_it_ended_is_why_it_ended() -> None:
+    """A dropped column ends it again and again; the incident is MySQL's, so the symptom must name MySQL."""
+
+    def ends(flow: Flow) -> None:
+        flow.as_usual()
+        _gone(ended(1))(flow)
+
+    def again(flow: Flow) -> None:
+        flow.told.pop(Probe.PROCESSOR)
+        _restarted(11)(flow)
+
+    verdicts = _told(_error("failed", Code.SCHEMA), 360, {303: ends, 310: again})
+    assert {v.symptom for s, v in verdicts.items() if s > _FAULT_AT} == {Symptom.MYSQL_SCHEMA}
+
+
+def test_stopped_on_request_is_never_unhealthy_and_neither_is_its_start() -> None:
+    def started(flow: Flow) -> None:
+        flow.told.pop(Probe.PROCESSOR)
+        _restarted(12)(flow)
+
+    verdicts = _told(_gone(stopped()), 700, {600: started, 625: _works})
+    assert changes(verdicts) == ["healthy", "suspect", "healthy"]
+    held = verdicts[400]
+    assert (held.cause, held.severity) == (Cause.STOPPED_ON_REQUEST, Severity.SEV_4)
+
+
+def test_a_cold_start_takes_its_time() -> None:
+    flow = Flow()
+    _restarted(5)(flow)
+    verdicts = watched(_rules(), flow, 100, {30: _works})
+    assert changes(verdicts) == ["healthy"]
+    assert "starting" in verdicts[10].reason
+
+
+def test_a_first_batch_of_fourteen_seconds_hangs_not() -> None:
+    verdicts = _told(_batch_in("aggregate"), 345, {314: _works})
+    assert changes(verdicts) == ["healthy"]
+
+
+def test_a_batch_with_a_backlog_is_granted_more_time() -> None:
+    def backlog(flow: Flow) -> None:
+        flow.traded += 200_000
+
+    verdicts = _told(_both(backlog, _batch_in("aggregate")), 400)
+    assert 55 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 65  # type: ignore[operator]
+
+
+def test_a_job_that_usually_needs_long_is_granted_more_time() -> None:
+    flow = Flow()
+    flow.batch_seconds = 6.0
+    verdicts = watched(_rules(micro_batch_seconds=5.0), flow, 400, {_FAULT_AT: _batch_in("aggregate")})
+    assert 36 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 38  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("mysql", "symptom"), [(0.2, Symptom.BATCH_SLOW), (4.0, Symptom.MYSQL_SLOW)])
+def test_slow_batches_are_a_record_that_tells_whose_time_it_is(mysql: float, symptom: Symptom) -> None:
+    def slow(flow: Flow) -> None:
+        flow.batch_seconds, flow.mysql_seconds = 5.0, mysql
+
+    def quick(flow: Flow) -> None:
+        flow.batch_seconds, flow.mysql_seconds = 0.3, 0.05
+
+    verdicts = _told(slow, 420, {360: quick})
+    found = verdicts[340]
+    assert (found.state, found.severity, found.cause) == (State.SUSPECT, Severity.SEV_4, Cause.BATCHES_SLOW)
+    assert found.symptom is symptom
+    assert changes(verdicts) == ["healthy", "suspect", "healthy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("one spike", {"batch_seconds": 5.0}),
+        ("slower, within the interval", {"batch_seconds": 0.9}),
+    ],
+)
+def test_what_is_no_spike(name: str, change: dict[str, float]) -> None:
+    def act(flow: Flow) -> None:
+        flow.batch_seconds = change["batch_seconds"]
+
+    def back(flow: Flow) -> None:
+        flow.batch_seconds = 0.3
+
+    script = {_FAULT_AT + 2: back} if name == "one spike" else {}
+    assert changes(_told(act, 360, script)) == ["healthy"], name
+
+
+def test_batches_of_a_catch_up_are_no_spikes() -> None:
+    def catches_up(flow: Flow) -> None:
+        flow.batch_seconds = 5.0
+        flow.trades = 500.0
+
+    assert changes(_told(catches_up, 330)) == ["healthy"]
+
+
+def test_invalid_records_and_errors_in_the_log_are_records() -> None:
+    verdicts = watched(_rules(), Flow(trades=40), 400, {_FAULT_AT: lambda flow: setattr(flow, "invalid_rows", 10)})
+    assert (verdicts[350].cause, verdicts[350].severity) == (Cause.SCHEMA_MISMATCH, Severity.SEV_4)
+    errors = ok(Probe.LOGS, LogFacts(errors={"stream_processor": {"mysql": 4, "other": 2}}))
+    verdict = _told(lambda flow: flow.told.update({Probe.LOGS: errors}))[350]
+    assert (verdict.state, verdict.severity) == (State.SUSPECT, Severity.SEV_4)
+    assert "mysql 4" in verdict.reason
+
+
+@given(
+    rate=st.floats(0, 30),
+    pauses=st.lists(st.tuples(st.integers(20, 500), st.integers(1, 200)), max_size=3),
+    seed=st.integers(0, 1_000),
+)
+@settings(max_examples=50, deadline=None)
+def test_a_quiet_market_never_opens(rate: float, pauses: list[tuple[int, int]], seed: int) -> None:
+    """No trades, few, or many after none; batches with the noise of a busy host."""
+    source = random.Random(seed)
+
+    def set_trades(value: float) -> Act:
+        def act(flow: Flow) -> None:
+            flow.trades, flow.batch_seconds = value, source.uniform(0.1, 0.9)
+
+        return act
+
+    script: dict[float, Act] = {}
+    for begin, length in pauses:
+        script[float(begin)] = set_trades(0.0)
+        script[float(begin + length)] = set_trades(rate)
+    verdicts = watched(_rules(), Flow(trades=rate), 600, script)
+    assert {v.state for v in verdicts.values()} == {State.HEALTHY}
+
+
+@pytest.mark.parametrize("act", [_gone(ended()), _batch_in("aggregate"), None], ids=["gone", "batch", "well"])
+def test_unknown_neither_enters_nor_clears(act: Act | None) -> None:
+    def unseen(flow: Flow) -> None:
+        for probe in (Probe.PROCESSES, Probe.PROCESSOR, Probe.OFFSETS):
+            flow.told[probe] = blind(probe)
+
+    verdicts = watched(_rules(), Flow(), 600, {**({_FAULT_AT: act} if act else {}), 340: unseen})
+    assert verdicts[600].state is verdicts[339].state
+    assert verdicts[600].cause is verdicts[339].cause
+
+
+def test_every_class_of_error_has_a_cause() -> None:
+    told = {code: cause_of(code) for code in [*Code, None]}
+    assert {cause for cause, _ in told.values()} == {
+        Cause.SCHEMA_MISMATCH,
+        Cause.WRITE_FAILURE,
+        Cause.KAFKA_CONNECTION,
+        Cause.QUERY_FAILED,
+    }
+    assert told[None] == (Cause.QUERY_FAILED, Symptom.NO_PROGRESS)
+
+
+def test_figures_of_a_healthy_day() -> None:
+    figures = watched(_rules(), Flow(), 120)[120].figures
+    assert figures["batch_seconds"] == 0.3
+    assert figures["batch_rows"] == 10
+    assert figures["mysql_share"] == pytest.approx(0.17)
+    assert figures["status"] == "running"
+
+
+def test_after_a_gap_in_looking_progress_must_be_missed_anew() -> None:
+    rules, flow = _rules(), Flow()
+    watched(rules, flow, 60)
+    _halted(flow)
+    rules.resumed(START + 150)
+    flow.now = 150.0
+    assert first(watched(rules, flow, 168), State.UNHEALTHY) is None
+    assert first(watched(rules, flow, 180), State.UNHEALTHY) is not None
