@@ -16,7 +16,7 @@ from tests.detection.replay import Opening, Watcher, plant_of, quiet_logs
 from tests.detection.story import Story
 
 _HOUR, _DAY = 3_600.0, 86_400.0
-_CHUNK = 3_600  # steps that are made before they are judged, so that both can be timed
+_CHUNK = 600  # steps that are made before they are judged, so that both can be timed
 
 
 def quiet_days(days: int, seed: int = 30) -> Story:
