@@ -318,7 +318,7 @@ def test_invalid_records_and_errors_in_the_log_are_records() -> None:
     pauses=st.lists(st.tuples(st.integers(20, 500), st.integers(1, 200)), max_size=3),
     seed=st.integers(0, 1_000),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_quiet_market_never_opens(rate: float, pauses: list[tuple[int, int]], seed: int) -> None:
     """No trades, few, or many after none; batches with the noise of a busy host."""
     source = random.Random(seed)

@@ -284,7 +284,7 @@ def test_a_quiet_market_is_said_in_figures() -> None:
     pauses=st.lists(st.tuples(st.integers(20, 560), st.integers(1, 300)), max_size=4),
     verdict=st.sampled_from([None, "quiet", "woke_up"]),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_quiet_or_thin_market_never_opens(trades: float, pauses: list[tuple[int, int]], verdict: str | None) -> None:
     def set_trades(value: float) -> Act:
         return lambda flow: setattr(flow, "trades", value)
