@@ -65,6 +65,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Hop(StrEnum):
     """The hops of a trade, in order (design: position ledger)."""
 
+    __hash__ = str.__hash__  # see include.health.observations.Probe
+
     EXCHANGE = "exchange"
     RECEIVED = "received"
     ACKNOWLEDGED = "acknowledged"
