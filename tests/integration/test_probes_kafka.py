@@ -214,6 +214,18 @@ def test_a_group_of_its_own(broker: KafkaServer) -> None:
     assert abs(committed.offset / 1000 - time.time()) < 30
 
 
+def test_the_group_is_reachable_again_after_the_broker_hung(broker: KafkaServer) -> None:
+    probe = KafkaGroup(broker.bootstrap, group="probe-test")
+    wait_for(lambda: probe.look().outcome is Outcome.OK, 20, "the coordinator is there")
+    broker.suspend()
+    began = time.monotonic()
+    seen = probe.look()
+    assert (seen.outcome, seen.code) == (Outcome.FAILED, Code.TIMEOUT)
+    assert time.monotonic() - began < probe.deadline
+    broker.resume()
+    wait_for(lambda: probe.look().outcome is Outcome.OK, 5, "the same client goes on")
+
+
 def test_how_long_records_have_waited(broker: KafkaServer, fresh_topic: Callable[..., str]) -> None:
     topic, group = fresh_topic(partitions=3), f"group-{next(_NUMBERS)}"
     now = round(time.time() * 1000)

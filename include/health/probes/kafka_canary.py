@@ -92,6 +92,7 @@ class KafkaCanary:
         if (trouble := self._read_back(record, offset)) is not None:
             self._next = None
             return trouble
+        self._look.good()
         return seen_well(self.name, RoundTripFacts(seconds=round(time.monotonic() - began, 6)))
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 REFUSED_AFTER_SECONDS = 0.6  # when nobody listens a look need not use all its time, yet must not miss a restart
 _USED_UP_SECONDS = 0.2
+_REPORTED_AGAIN_SECONDS = 35.0  # librdkafka reports the same error of the same broker every 30 s
+_NEVER = float("-inf")
 
 _CODES: dict[int, Code] = {
     **dict.fromkeys(
@@ -81,20 +83,23 @@ def code_of(error: KafkaError) -> Code:
 
 
 class Look:
-    """The time of one look, and what librdkafka reports about its connections meanwhile.
+    """The time of one look, and what librdkafka reports about its connections.
 
-    One instance serves a probe for good: pass :meth:`on_error` to its client as ``error_cb``, and call :meth:`begin`
-    at the start of each look, after older reports have been taken in.
+    One instance serves a probe for good: pass :meth:`on_error` to its client as ``error_cb``, call :meth:`begin` at
+    the start of each look and :meth:`good` at the end of one that succeeded.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._until = seconds, 0.0
-        self._refused = self._all_down = False
+        self._refused_at = self._all_down_at = _NEVER
 
     def begin(self) -> None:
         """The time starts now."""
         self._until = time.monotonic() + self._seconds
-        self._refused = self._all_down = False
+
+    def good(self) -> None:
+        """The target answered: what was reported before is over."""
+        self._refused_at = self._all_down_at = _NEVER
 
     @property
     def left(self) -> float:
@@ -108,8 +113,19 @@ class Look:
 
     def on_error(self, error: KafkaError) -> None:
         """Take a report of librdkafka in."""
-        self._all_down = self._all_down or error.code() == KafkaError._ALL_BROKERS_DOWN
-        self._refused = self._refused or (error.code() == KafkaError._TRANSPORT and "refused" in error.str())
+        now = time.monotonic()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._all_down_at = now
+        elif error.code() == KafkaError._TRANSPORT and "refused" in error.str():
+            self._refused_at = now
+
+    @property
+    def _refused(self) -> bool:
+        return time.monotonic() - self._refused_at < _REPORTED_AGAIN_SECONDS
+
+    @property
+    def _all_down(self) -> bool:
+        return time.monotonic() - self._all_down_at < _REPORTED_AGAIN_SECONDS
 
     def result(self, future: Future[T]) -> T:
         """The answer of an administrative request. Raises :class:`KafkaException`, also when it does not come."""
@@ -139,9 +155,11 @@ def client_config(bootstrap_servers: str, look: Look, **more: Any) -> dict[str, 
         "log_level": 0,  # its reports come through error_cb
         "error_cb": look.on_error,
         "socket.timeout.ms": 2_000,
-        "socket.connection.setup.timeout.ms": 2_000,
-        "api.version.request.timeout.ms": 2_000,
-        "reconnect.backoff.ms": 50,
-        "reconnect.backoff.max.ms": 300,
+        # A hung broker accepts connections until its backlog is full: a connection that waits for it is kept, not
+        # made anew, and works at once when the broker goes on.
+        "socket.connection.setup.timeout.ms": 10_000,
+        "api.version.request.timeout.ms": 10_000,
+        "reconnect.backoff.ms": 250,
+        "reconnect.backoff.max.ms": 500,
         **more,
     }

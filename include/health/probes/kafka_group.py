@@ -32,6 +32,8 @@ class KafkaGroup:
         self._look.begin()
         began, offset = time.monotonic(), time.time_ns() // 1_000_000
         try:
+            # Else a client whose connection was lost waits for its coordinator for ever (librdkafka 2.16).
+            self._admin.list_topics(CANARY, timeout=max(0.1, self._look.left))
             self._commit(offset)
         except KafkaException as error:
             self._admin.poll(0)
@@ -43,6 +45,7 @@ class KafkaGroup:
             return self._look.failure(self.name, error.args[0], "read what was committed")
         if read < offset:  # newer is another observer's
             return failed(self.name, Code.REFUSES, f"committed offset {offset}, but {read} is what was read")
+        self._look.good()
         return seen_well(self.name, RoundTripFacts(seconds=round(time.monotonic() - began, 6)))
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ class KafkaMetadata:
             cluster = self._ask()
         except KafkaException as error:
             return self._look.failure(self.name, error.args[0], "metadata")
+        self._look.good()
         facts = ClusterFacts(
             brokers=len(cluster.brokers),
             controller=cluster.controller_id if cluster.controller_id >= 0 else None,

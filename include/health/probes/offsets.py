@@ -64,6 +64,7 @@ class KafkaOffsets:
         except KafkaException as error:
             self._admin.poll(0)
             return self._look.failure(self.name, error.args[0], "offsets")
+        self._look.good()
         waiting = self._waiting(committed, ends, starts)
         facts = {
             partition: PartitionFacts(
