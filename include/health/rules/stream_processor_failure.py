@@ -117,6 +117,7 @@ class StreamProcessorFailureRules:
             self._process.unanswered(at, observation)
             return
         self._facts = facts
+        self._idle_at = self._idle_at or at
         self._process.answered(at)
         if self._batches.take(at, facts):
             self._finished(at, facts)
@@ -268,7 +269,7 @@ class StreamProcessorFailureRules:
 
     def _judge_progress(self, at: float, facts: ProcessorFacts) -> None:
         """Records wait, and nothing is done about them."""
-        if not self._idle_at or facts.batch_running or self._process.starting or not self._unread(facts):
+        if facts.batch_running or self._process.starting or not self._unread(facts):
             self._idle_at = at
         if at - self._idle_at < max(self._thresholds.no_progress_seconds, 4 * self._interval):
             if not self._no_progress.quiet:

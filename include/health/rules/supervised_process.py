@@ -16,7 +16,6 @@ from include.health.rules.log_hints import LogHints
 from include.health.rules.process_findings import held
 from include.health.rules.process_watch import Life, ProcessWatch
 from include.health.rules.troubles import Kind, Troubles
-from include.health.verdicts import State
 from include.playbook.names import Cause, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds, StreamProcessorThresholds
 
@@ -172,8 +171,8 @@ class SupervisedProcess:
         return f"{self._service} was started again {count} times within two minutes; {self.watch.ending}."
 
     def _is_alive(self, at: float) -> None:
-        if not self._gone.quiet and (not self.starting or self._gone.signal.state is State.UNHEALTHY):
-            self._gone.good(at)  # it has recovered only when the new process works
+        if not self._gone.quiet:
+            self._gone.good(at)
         if not self._loop.quiet:
             self._judge_loop(at)
         self._judge_start(at)

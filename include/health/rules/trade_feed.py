@@ -10,7 +10,7 @@ from include.producer.silence import Verdict
 from include.producer.status import Status
 
 _LOOKS_BEHIND = 2  # looks at the producer after the exchange's answer: a trade may just have been on its way
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS, _ON_ITS_WAY_SECONDS = 5.0, 1.0
 
 
 class TradeFeed:
@@ -73,7 +73,8 @@ class TradeFeed:
 
     def quiet(self, at: float) -> str | None:
         """In words that nothing is traded, if nothing is: the exchange, asked in this silence, has no newer ids."""
-        if self.silent_seconds < _QUIET_SECONDS or at - self._answered_at > self.silent_seconds or not self._newest:
+        silence = self.silent_seconds
+        if silence < _QUIET_SECONDS or at - self._answered_at > silence - _ON_ITS_WAY_SECONDS or not self._newest:
             return None
         if any(self._received.get(symbol, -1) < trade_id for symbol, trade_id in self._newest.items()):
             return None

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.health.config import DetectorConfig
-from include.health.observations import Code, Probe
+from include.health.observations import Code, Observation, Probe
 from include.health.position_ledger import PositionLedger
 from include.health.verdicts import Hop, Stall
-from tests.support.flow import Act, Flow, Script
+from tests.support.flow import SYMBOL, Act, Flow, Script
 from tests.support.observing import START, blind, failed
 
 
@@ -135,3 +135,28 @@ def test_after_a_time_in_which_nobody_looked_everything_is_new() -> None:
     assert ledger.stall(START + 61) is not None
     ledger.resumed(START + 200)
     assert ledger.stall(START + 200) is None
+
+
+def test_a_standing_backlog_that_moves_is_no_stall() -> None:
+    flow = Flow(trades=20)
+    flow.traded += 500
+    flow.reads = 20
+    assert not any(_followed(flow, 200).values())
+
+
+def test_a_batch_with_nothing_to_count_needs_no_rows() -> None:
+    """Invalid records: offsets move on, trade ids and rows do not."""
+
+    def invalid(flow: Flow) -> None:
+        look, began, counted = flow._ledger, flow.now, flow.counted
+
+        def ledger() -> Observation:
+            observation = look()
+            facts = msgspec.structs.replace(
+                observation.facts, counted={SYMBOL: counted}, row_age_seconds=flow.now - began
+            )
+            return msgspec.structs.replace(observation, facts=facts)
+
+        flow._ledger = ledger  # type: ignore[method-assign]
+
+    assert not any(_followed(Flow(), 200, {60: invalid}).values())

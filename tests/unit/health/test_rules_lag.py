@@ -280,7 +280,7 @@ def test_unknown_neither_enters_nor_clears(act: Act | None) -> None:
 def test_a_topic_that_nobody_has_begun_to_read_is_not_judged_by_its_age() -> None:
     flow = Flow(trades=20)
     flow.partition.update(committed=None, waiting_seconds=None)
-    assert first(watched(_rules(), flow, 200), State.UNHEALTHY, State.SUSPECT) is None
+    assert {v.state for s, v in watched(_rules(), flow, 200).items() if s > 2} == {State.HEALTHY}
 
 
 def test_after_a_gap_in_looking_rates_are_measured_anew() -> None:
@@ -293,3 +293,48 @@ def test_after_a_gap_in_looking_rates_are_measured_anew() -> None:
     verdicts = watched(rules, flow, 420)
     assert first(verdicts, State.UNHEALTHY, State.SUSPECT) is None
     assert verdicts[420].figures["incoming_per_second"] == pytest.approx(20, abs=1)
+
+
+def test_growth_that_is_over_does_not_open_while_it_drains() -> None:
+    verdicts = _told(_sets(reads=10), 400, {334: _sets(reads=25)})
+    assert first(verdicts, State.UNHEALTHY) is None
+    assert first(verdicts, State.SUSPECT) is not None
+
+
+def test_long_writes_are_slow_and_not_stopped() -> None:
+    """Each batch waits 15 s in MySQL, in which nothing is committed."""
+
+    def turn(flow: Flow) -> None:
+        if flow.now % 15 == 0:
+            flow.stopped.clear()
+        else:
+            _halted(flow)
+        age = flow.now % 15
+        flow.processor.update(batch_running=True, batch_phase="mysql", batch_age_seconds=age, phase_age_seconds=age)
+        flow.reads, flow.batch_seconds, flow.mysql_seconds = 150, 15.0, 14.5
+
+    script: dict[float, Act] = {float(second): turn for second in range(_FAULT_AT, 460)}
+    verdicts = watched(_rules(), Flow(trades=20), 460, script)
+    assert first(verdicts, State.UNHEALTHY) is not None
+    assert {v.cause for v in verdicts.values() if v.state.bad} == {Cause.SLOW_MYSQL_WRITES}
+
+
+def test_a_broker_that_is_back_with_a_backlog_gives_the_job_time_to_begin() -> None:
+    def gone(flow: Flow) -> None:
+        _halted(flow)
+        flow.told[Probe.OFFSETS] = failed(Probe.OFFSETS, Code.REFUSED)
+
+    def back(flow: Flow) -> None:
+        flow.told.clear()
+
+    script: dict[float, Act] = {420: back, 435: lambda flow: flow.stopped.clear()}
+    assert first(_told(gone, 500, script), State.UNHEALTHY) is None
+
+
+def test_a_growth_too_small_to_be_felt_is_not_told() -> None:
+    def creeping(flow: Flow) -> None:
+        flow.partition.update(waiting_seconds=10.0 + flow.now / 200, committed=flow.committed - 10)
+
+    script: dict[float, Act] = {float(second): creeping for second in range(1, 500)}
+    verdicts = watched(_rules(), Flow(trades=20), 500, script)
+    assert first(verdicts, State.SUSPECT, State.UNHEALTHY) is None

@@ -283,6 +283,7 @@ def test_slow_batches_are_a_record_that_tells_whose_time_it_is(mysql: float, sym
     [
         ("one spike", {"batch_seconds": 5.0}),
         ("slower, within the interval", {"batch_seconds": 0.9}),
+        ("slower by less than a second", {"batch_seconds": 1.2}),
     ],
 )
 def test_what_is_no_spike(name: str, change: dict[str, float]) -> None:
@@ -375,3 +376,31 @@ def test_after_a_gap_in_looking_progress_must_be_missed_anew() -> None:
     flow.now = 150.0
     assert first(watched(rules, flow, 168), State.UNHEALTHY) is None
     assert first(watched(rules, flow, 180), State.UNHEALTHY) is not None
+
+
+def test_a_process_that_ends_while_it_tries_again_ends_because_of_that() -> None:
+    def ends(flow: Flow) -> None:
+        flow.as_usual()
+        _gone(ended(1))(flow)
+
+    verdicts = _told(_error("restarting_query", Code.TRANSPORT), 340, {304: ends})
+    assert verdicts[310].state is State.UNHEALTHY
+    assert verdicts[310].symptom is Symptom.KAFKA_TRANSPORT
+
+
+def test_durations_that_always_vary_are_no_spikes() -> None:
+    source, flow = random.Random(2), Flow()
+
+    def turn(flow: Flow) -> None:
+        flow.batch_seconds = source.choice([0.3, 1.8, 3.0])
+
+    script: dict[float, Act] = {float(second): turn for second in range(1, 290)}
+    verdicts = watched(_rules(), flow, 360, {**script, 300: lambda flow: setattr(flow, "batch_seconds", 4.0)})
+    assert first({s: v for s, v in verdicts.items() if s > 295}, State.SUSPECT) is None
+
+
+def test_who_begins_to_look_does_not_know_how_long_records_have_waited() -> None:
+    flow = Flow()
+    _halted(flow)
+    flow._counted_at = -500.0
+    assert 19 <= first(watched(_rules(), flow, 60), State.UNHEALTHY) <= 30  # type: ignore[operator]

@@ -173,11 +173,12 @@ def test_a_log_that_names_the_cause_is_believed() -> None:
 def test_stopped_on_request_is_never_unhealthy_and_neither_is_its_start() -> None:
     def started(flow: Flow) -> None:
         flow.services["btc_producer"] = runs(9, 0.5)
-        flow.told.pop(Probe.PRODUCER)
-        flow.stopped.clear()
+
+    def answers(flow: Flow) -> None:
+        flow.as_usual()
         flow.producer["status"] = "starting"
 
-    script = {400: started, 403: _producer(status="catching_up"), 410: _producer(status="live")}
+    script = {400: started, 406: answers, 408: _producer(status="catching_up"), 412: _producer(status="live")}
     verdicts = _told(_process(stopped()), 460, script)
     held = verdicts[_FAULT_AT + 5]
     assert (held.state, held.cause, held.severity) == (State.SUSPECT, Cause.STOPPED_ON_REQUEST, Severity.SEV_4)
@@ -310,7 +311,7 @@ def test_a_trade_on_its_way_when_the_exchange_is_asked_is_no_silence() -> None:
     script: dict[float, Act] = {}
     for at in range(19, 400, 20):
         script[float(at)] = trade
-        script[float(at + 1)] = lambda flow: flow.stopped.clear()
+        script[float(at + 2)] = lambda flow: flow.stopped.clear()
     assert first(watched(_rules(), flow, 400, script), State.SUSPECT, State.UNHEALTHY) is None
 
 
@@ -353,3 +354,49 @@ def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
 
     verdicts = _told(case.act, 260, {120: over})
     assert changes(verdicts)[-2:] == ["recovering", "healthy"]
+
+
+def test_the_producers_own_word_is_enough_while_the_oracle_cannot_see() -> None:
+    def silent(flow: Flow) -> None:
+        flow.stopped.add("received")
+        flow.told[Probe.EXCHANGE] = blind(Probe.EXCHANGE)
+
+    def judged(flow: Flow) -> None:
+        flow.producer["silence_verdict"] = "feed_at_fault"
+
+    verdicts = _told(silent, 100, {_FAULT_AT + 6: judged})
+    assert first(verdicts, State.UNHEALTHY) == _FAULT_AT + 7
+    assert first(_told(silent, 100), State.UNHEALTHY) is None
+
+
+def test_an_older_verdict_of_the_producer_says_nothing_about_a_new_silence() -> None:
+    flow = Flow()
+    flow.producer["silence_verdict"] = "feed_at_fault"
+    verdicts = _told(lambda flow: setattr(flow, "trades", 0.0), 200, flow=flow)
+    assert first(verdicts, State.UNHEALTHY, State.SUSPECT) is None
+
+
+def test_a_market_is_not_called_quiet_when_nobody_could_ask() -> None:
+    def unseen(flow: Flow) -> None:
+        flow.trades = 0.0
+        flow.told[Probe.EXCHANGE] = blind(Probe.EXCHANGE)
+
+    assert {v.cause for v in _told(unseen, 120).values()} == {Cause.NONE}
+
+
+def test_a_feed_that_is_paused_because_kafka_is_away_is_not_silent() -> None:
+    def paused(flow: Flow) -> None:
+        _kafka_takes_nothing(flow)
+        flow.stopped.add("received")
+        flow.producer["publisher_state"] = "paused"
+
+    assert {v.cause for v in _told(paused).values() if v.state.bad} == {Cause.KAFKA_CONNECTION}
+
+
+def test_a_record_does_not_hide_a_fault() -> None:
+    def act(flow: Flow) -> None:
+        flow.services["btc_producer"] = runs(9, 0.5)
+        flow.producer.update(window_valid=100, window_invalid=50)
+
+    verdict = _told(act)[_FAULT_AT + 3]
+    assert (verdict.cause, verdict.severity) == (Cause.SERIALIZATION, None)

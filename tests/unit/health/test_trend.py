@@ -118,3 +118,9 @@ def test_scale_and_offset_do_not_change_significance(values: list[float], scale:
     ordered = [round(value) for value in values]
     moved = [value * round(scale) + round(offset) for value in ordered]
     assert _window(moved).trend().p == _window(ordered).trend().p
+
+
+def test_ties_are_allowed_for() -> None:
+    """Four low values and then four high ones: one order in 70."""
+    values = [0, 0, 0, 0, 1, 1, 1, 1]
+    assert growth_chance(_score(values), values) == pytest.approx(1 / 70, abs=0.003)
