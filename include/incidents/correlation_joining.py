@@ -46,16 +46,11 @@ def opening(step: Step, verdict: Verdict, reason: Reason, text: str) -> Open:
     )
 
 
-def joining(
-    step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView | None, *, limits: CorrelationLimits
-) -> Adopt | Merge:
+def joining(step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView | None) -> Adopt | Merge:
     """Part of the root's incident; the record that it may have is merged."""
     if own is not None:
         return _merging(step, verdict, root, into, own)
     symptom = verdict.symptom or Symptom.NOT_OBSERVABLE
-    verifying = any(
-        v.incident.id == into.incident_id and v.incident.state is IncidentState.VERIFYING for v in step.views
-    )
     return Adopt(
         at=step.at,
         scenario=verdict.scenario,
@@ -66,7 +61,6 @@ def joining(
         into=into,
         symptom=symptom,
         onset=verdict.onset or step.at,
-        deadline=step.deadline(limits) if verifying else None,
     )
 
 

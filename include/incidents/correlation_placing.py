@@ -207,7 +207,7 @@ class Placer:
 
     def _join(self, step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView | None) -> None:
         self._waits.pop(verdict.scenario, None)
-        step.decide(joining(step, verdict, root, into, own, limits=self._limits))
+        step.decide(joining(step, verdict, root, into, own))
 
     def _suppress(self, step: Step, verdict: Verdict, reason: Reason, text: str) -> None:
         self._waits.pop(verdict.scenario, None)

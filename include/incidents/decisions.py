@@ -100,14 +100,13 @@ class Open(_Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt(_Decision):
-    """Attach this scenario's trouble to an incident. ``deadline``: when it must be clear, if the root is already."""
+    """Attach this scenario's trouble to an incident."""
 
     kind: ClassVar[str] = "adopt"
 
     into: Place
     symptom: Symptom
     onset: float
-    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ class ChangeWriter:
 
     def _adopt(self, decision: Adopt, text: str) -> Applied:
         incident_id = self._find(decision.into)
-        attached = self._attach(incident_id, decision, text, decision.deadline)
+        attached = self._attach(incident_id, decision, text)
         return self._changed(decision, incident_id) if attached else Applied(decision, Outcome.ALREADY, incident_id)
 
     def _merge(self, decision: Merge, text: str) -> Applied:
@@ -144,10 +144,10 @@ class ChangeWriter:
         if not child.open or child.id == into:
             return Applied(decision, Outcome.ALREADY, into)
         self._store.merge(child.id, into, actor=ACTOR, reason=text, event_at=moment(decision.at))
-        self._attach(into, decision, text, None)
+        self._attach(into, decision, text)
         return self._changed(decision, into)
 
-    def _attach(self, incident_id: str, decision: Adopt | Merge, text: str, deadline: float | None) -> bool:
+    def _attach(self, incident_id: str, decision: Adopt | Merge, text: str) -> bool:
         symptom = AttachedSymptom(
             incident_id=incident_id,
             scenario=decision.scenario,
@@ -155,7 +155,6 @@ class ChangeWriter:
             symptom=decision.symptom,
             reason=text,
             attached_at=moment(decision.at),
-            deadline_at=moment(deadline) if deadline else None,
         )
         attached = self._store.attach(symptom, moment(decision.onset))
         if attached and decision.evidence:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from include.health.verdicts import Assessment, Verdict
 from include.incidents.model import AttachedSymptom, Incident
-from include.playbook.names import Cause, Component, ScenarioId, Severity
+from include.playbook.names import Component, ScenarioId, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,6 @@ def view_of(scenario: ScenarioId, views: Iterable[OpenView]) -> OpenView | None:
 
 
 def _due(view: OpenView, scenario: ScenarioId) -> bool:
-    if view.blind or view.record or view.incident.cause is Cause.MONITORING_BLIND:
+    if view.blind or view.record:
         return False
     return scenario in view.worked_on and scenario not in view.handed_over

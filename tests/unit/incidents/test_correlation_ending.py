@@ -67,15 +67,17 @@ def test_a_root_without_symptoms_is_watched_for_a_moment(desk: Desk) -> None:
     assert desk.only().state is IncidentState.RESOLVED
 
 
-def test_a_symptom_that_shows_itself_only_after_the_root_healed_belongs_to_it(desk: Desk) -> None:
-    """The lag could not be read while Kafka was away; now its backlog is seen."""
-    desk.show(kafka=KAFKA_GONE, lag=UNKNOWN)
+@pytest.mark.parametrize("hidden", [HEALTHY, UNKNOWN], ids=["not noticed", "not to be seen"])
+def test_a_symptom_that_shows_itself_only_after_the_root_healed_belongs_to_it(desk: Desk, hidden: Verdict) -> None:
+    """The backlog is seen only now."""
+    desk.show(kafka=KAFKA_GONE, lag=hidden)
     desk.run(10)
     desk.show(kafka=HEALTHY, lag=suspect(Y.LAG_GROWS))
     desk.run(30)
     assert desk.only().state is IncidentState.VERIFYING
     desk.show(lag=bad(C.TRAFFIC_SURGE, Y.LAG_GROWS, direct=False))
     desk.run(2)
+    desk.run(1)
     [symptom] = desk.store.symptoms(desk.only().id)
     assert symptom.deadline_at is not None
     desk.show(lag=HEALTHY)
@@ -184,6 +186,7 @@ def test_flapping_keeps_the_incident_open(desk: Desk) -> None:
 def test_a_record_is_over_as_soon_as_its_scenario_is_healthy(desk: Desk) -> None:
     desk.show(stream=record())
     desk.run(15)
+    assert not hands_over(desk, "stream")
     desk.show(stream=HEALTHY)
     assert [d.reason for d in desk.run(1) if isinstance(d, Resolve)] == [Reason.RECORD_OVER]
     assert desk.only().state is IncidentState.RESOLVED
@@ -321,6 +324,27 @@ def test_all_probes_blind_is_one_incident(desk: Desk) -> None:
     assert desk.only().target is Component.MONITORING
 
 
+def test_two_probes_that_go_blind_in_the_same_moment_are_one_incident(desk: Desk) -> None:
+    desk.cannot_see(Probe.KAFKA_GROUP, "kafka")
+    desk.cannot_see(Probe.MYSQL_AUDIT, "mysql")
+    desk.run(30)
+    assert desk.only().scenario is K
+    assert desk.attached(desk.only()) == {M: True}
+
+
+@pytest.mark.parametrize(
+    ("also", "incidents"), [(("mysql", "stream"), 1), (("producer",), 2)], ids=["same scenario", "others"]
+)
+def test_a_blindness_later_on_is_the_same_trouble_if_it_concerns_the_same(
+    desk: Desk, also: tuple[str, ...], incidents: int
+) -> None:
+    desk.cannot_see(Probe.MYSQL_AUDIT, "mysql")
+    desk.run(200)
+    desk.cannot_see(Probe.LOGS, *also)
+    desk.run(40)
+    assert len(desk.opened()) == incidents
+
+
 def test_blindness_ends_when_everything_is_seen_again(desk: Desk) -> None:
     desk.cannot_see(Probe.OFFSETS, "lag", "stream")
     desk.show(lag=UNKNOWN)
@@ -377,6 +401,7 @@ def test_blindness_of_what_was_stopped_on_request_opens_nothing(desk: Desk) -> N
     desk.cannot_see(Probe.OFFSETS, "lag", "stream")
     desk.run(60)
     assert desk.opened() == []
+    assert Reason.ROOT_ON_REQUEST in {d.reason for d in desk.store.decisions()}
 
 
 def test_blindness_does_not_hide_a_fault(desk: Desk) -> None:

@@ -141,18 +141,28 @@ def test_a_wait_for_a_suspect_root_is_bounded(desk: Desk) -> None:
     assert desk.only().scenario is P
 
 
+def test_a_suspicion_without_a_cause_may_be_any_of_its_scenario(desk: Desk) -> None:
+    """First bad samples of MySQL: its account may be refused, and then the job's error is explained."""
+    desk.show(mysql=suspect(Y.MYSQL_CREDENTIALS), stream=bad(C.WRITE_FAILURE, Y.MYSQL_CREDENTIALS))
+    decided = desk.run(2)
+    assert {d.reason for d in decided} == {Reason.ROOT_SUSPECTED}
+    desk.show(mysql=MYSQL_RIGHTS)
+    desk.run(1)
+    assert desk.attached(desk.only()) == {S: True}
+
+
 def test_a_suspicion_that_would_explain_nothing_delays_nothing(desk: Desk) -> None:
     desk.show(kafka=suspect(), mysql=MYSQL_RIGHTS)
     desk.run(1)
     assert desk.only().scenario is M
 
 
-@pytest.mark.parametrize(("late", "ids"), [(50, 1), (70, 2)])
-def test_a_root_found_late_takes_its_symptom_in(desk: Desk, late: int, ids: int) -> None:
+@pytest.mark.parametrize(("late", "began", "ids"), [(50, 6, 1), (70, 6, 2), (70, 40, 2)])
+def test_a_root_found_late_takes_its_symptom_in(desk: Desk, late: int, began: int, ids: int) -> None:
     desk.show(stream=bad(C.KAFKA_CONNECTION, Y.KAFKA_TRANSPORT))
     desk.run(late)
     child = desk.only()
-    desk.show(kafka=bad(C.PROCESS_HUNG, Y.KAFKA_TRANSPORT, began=6))
+    desk.show(kafka=bad(C.PROCESS_HUNG, Y.KAFKA_TRANSPORT, began=began))
     decided = desk.run(5)
     root, child = desk.of("kafka"), desk.store.incident(child.id)
     assert len(desk.views()) == ids
@@ -180,6 +190,16 @@ def test_an_old_trouble_is_not_blamed_on_a_new_root(desk: Desk) -> None:
     desk.show(kafka=KAFKA_GONE)
     desk.run(20)
     assert {i.scenario for i in desk.opened() if i.open} == {P, K}
+
+
+def test_a_symptom_that_was_there_long_before_is_not_attached(desk: Desk) -> None:
+    """Nobody followed the producer's scenario, so it had no incident when Kafka went down."""
+    desk.followed = frozenset({K})
+    desk.show(producer=bad(C.NETWORK, Y.NO_NEW_MESSAGES))
+    desk.run(60)
+    desk.show(kafka=KAFKA_GONE)
+    desk.run(20)
+    assert desk.attached(desk.only()) == {}
 
 
 def test_an_attached_scenario_with_a_fault_of_its_own_is_split_off(desk: Desk) -> None:
@@ -355,8 +375,9 @@ def test_a_record_explains_no_fault(desk: Desk) -> None:
     desk.show(stream=record())
     desk.run(2)
     desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
-    desk.run(20)
+    decided = desk.run(20)
     assert desk.of("lag").severity is Severity.SEV_2
+    assert [d.reason for d in decided if isinstance(d, Open)] == [Reason.NO_ROOT_FOUND]
 
 
 # --- What is written down

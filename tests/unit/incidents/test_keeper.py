@@ -9,7 +9,19 @@ import pytest
 
 from include.health.observations import Probe
 from include.health.verdicts import Evidence
-from include.incidents.decisions import Adopt, Decision, Hold, Open, Place, RaiseSeverity, Reason, Reopen, Resolve
+from include.incidents.decisions import (
+    Adopt,
+    BeginVerifying,
+    ClearSymptom,
+    Decision,
+    Hold,
+    Open,
+    Place,
+    RaiseSeverity,
+    Reason,
+    Reopen,
+    Resolve,
+)
 from include.incidents.errors import StoreUnavailableError
 from include.incidents.keeper import IncidentKeeper, Outcome
 from include.incidents.memory_store import MemoryIncidentStore
@@ -127,6 +139,17 @@ def test_a_move_that_was_decided_about_an_older_version_is_left(store: IncidentS
     store.set_cause(view.incident.id, Cause.DISK_FULL, actor="other", reason="", event_at=view.incident.onset_at)
     assert outcomes(keeper, resolve) == [Outcome.LOST_RACE]
     assert store.incident(view.incident.id).state is IncidentState.DETECTED
+
+
+def test_what_this_round_has_changed_itself_is_no_lost_race(store: IncidentStore, clock: ManualClock) -> None:
+    keeper = IncidentKeeper(store, clock)
+    keeper.apply([opens(), adopts(Place(K, Component.KAFKA))])
+    [view] = keeper.views()
+    about: dict[str, Any] = {"at": AT, "target": Component.PROCESSOR, "text": "…", "incident_id": view.incident.id}
+    clear = ClearSymptom(**about, scenario=S, reason=Reason.SYMPTOM_HEALTHY)
+    verify = BeginVerifying(**about, scenario=K, reason=Reason.ROOT_HEALTHY, version=view.incident.version)
+    assert outcomes(keeper, clear, verify) == [Outcome.DONE, Outcome.DONE]
+    assert store.incident(view.incident.id).state is IncidentState.VERIFYING
 
 
 def test_what_is_over_stays_over(store: IncidentStore, clock: ManualClock) -> None:

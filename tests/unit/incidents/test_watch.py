@@ -188,6 +188,13 @@ async def test_a_recorded_hand_over_is_known_to_the_next_follower_at_once(rig: R
         assert not (await anext(situations)).needs_hand_over
 
 
+async def test_a_follower_need_not_wait_for_the_next_reading_of_the_incidents(store: Kept) -> None:
+    rig = Rig(lambda: store, WatchPace(refresh=60))
+    await rig.until(K, lambda s: True)
+    await rig.until(K, lambda s: True, timeout=1)
+    await rig.watch.close()
+
+
 async def test_only_what_is_followed_opens_and_for_a_moment_after(rig: Rig, store: Kept) -> None:
     await rig.until(K, lambda s: True)
     async with aclosing(rig.watch.follow(S)) as situations:
