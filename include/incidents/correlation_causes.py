@@ -15,6 +15,7 @@ _EFFECTS = frozenset(  # what is seen rather than why
         Cause.STOPPED_ON_REQUEST,
         Cause.NETWORK,
         Cause.PARTIAL_OUTAGE,
+        Cause.COORDINATOR,
         Cause.DEGRADED,
         Cause.QUERY_FAILED,
         Cause.BATCH_HUNG,
