@@ -138,17 +138,19 @@ def test_canary_and_metadata_do_not_wait_for_their_deadline_when_nobody_listens(
     began = time.monotonic()
     with closing(KafkaCanary(refusing)) as canary:
         seen = canary.look()
+        assert 0.6 < time.monotonic() - began < 1.4
     assert (seen.outcome, seen.code) == (Outcome.FAILED, Code.REFUSED)
+    began = time.monotonic()
     seen = KafkaMetadata(refusing, ()).look()
     assert (seen.outcome, seen.code) == (Outcome.FAILED, Code.REFUSED)
-    assert 1.1 < time.monotonic() - began < 2.5, "each gives a restart its chance"
+    assert 0.6 < time.monotonic() - began < 1.4, "each gives a restart its chance"
 
 
 def test_a_hung_server_is_a_time_out_within_the_deadline(listening: str) -> None:
     with closing(KafkaCanary(listening)) as canary:
         began = time.monotonic()
         seen = canary.look()
-        assert time.monotonic() - began < canary.deadline
+        assert 1.2 < time.monotonic() - began < canary.deadline, "slow is not gone: it has nearly all its time"
     assert (seen.outcome, seen.code) == (Outcome.FAILED, Code.TIMEOUT)
 
 
