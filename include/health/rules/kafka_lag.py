@@ -24,7 +24,7 @@ from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import LagThresholds
 
-_RATE_SECONDS = 60.0
+_RATE_SECONDS, _LATELY_SECONDS = 60.0, 12.0
 _INTERVAL_SECONDS = 4.0  # two rounds
 _LATE_SHARE = 0.8  # of the retention: loss is near
 _STILL_SECONDS = 10.0  # without a commit
@@ -68,6 +68,7 @@ class KafkaLagRules:
         self._rows: RowsFacts | None = None
         self._counted_before, self._counted_moved_at = 0, -math.inf
         self._still_seconds = max(_STILL_SECONDS, 4 * interval)
+        self._lately = max(_LATELY_SECONDS, 4 * interval)
         self._wrong_figure = False  # rows advance and the group's offsets do not
         self._sample_due = 0.0
         self._seen_at = 0.0  # the last valid round
@@ -193,6 +194,12 @@ class KafkaLagRules:
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
         bad = over and rounds.known and (rising or drain > self._thresholds.drain_seconds)
+        if (
+            bad
+            and waiting < self._trend.newest
+            and rounds.drain_seconds(self._lately) <= self._thresholds.drain_seconds
+        ):
+            bad = False  # it has begun to catch up
         if bad and at - rounds.committed_at < self._patience and self._causes.stopped(rounds):
             bad = False  # a start of the job takes some time; that it is stopped is another scenario's news
         if at >= self._sample_due:

@@ -71,18 +71,24 @@ class OffsetRounds:
         """Whether there are rounds over a time long enough for rates."""
         return len(self._rounds) > 2 and self._rounds[-1][0] - self._rounds[0][0] >= _FEWEST_SECONDS
 
-    def rates(self) -> tuple[float, float]:
-        """Records that come, and records that are finished, per second over the window; (0, 0) while unknown."""
-        if len(self._rounds) < 2:
+    def rates(self, seconds: float = math.inf) -> tuple[float, float]:
+        """Records that come, and records that are finished, per second, over the window or its last ``seconds``;
+        (0, 0) while unknown.
+        """
+        rounds = self._rounds
+        if len(rounds) < 2:
             return 0.0, 0.0
-        (began, end, committed), (now, new_end, new_committed) = self._rounds[0], self._rounds[-1]
-        return (new_end - end) / (now - began), (new_committed - committed) / (now - began)
+        began, end, committed = rounds[0]
+        if self.at - began > seconds:
+            began, end, committed = next(each for each in rounds if self.at - each[0] <= seconds)
+        past = self.at - began
+        return ((self.end - end) / past, (self.committed - committed) / past) if past > 0 else (0.0, 0.0)
 
-    def drain_seconds(self) -> float:
-        """How long the present lag would take at the present rates; infinite if it does not shrink."""
+    def drain_seconds(self, seconds: float = math.inf) -> float:
+        """How long the present lag would take at the rates of the last ``seconds``; infinite if it does not shrink."""
         if self.lag == 0:
             return 0.0
-        incoming, finished = self.rates()
+        incoming, finished = self.rates(seconds)
         return self.lag / (finished - incoming) if finished > incoming else math.inf
 
     def partitions(self) -> dict[int, PartitionFacts]:

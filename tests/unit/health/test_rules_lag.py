@@ -85,11 +85,11 @@ def test_a_stopped_consumer_is_another_scenarios_symptom() -> None:
     assert not verdicts[400].direct
 
 
-@pytest.mark.parametrize("seconds", [12, 25, 40])
-def test_a_restart_of_the_job_and_its_catching_up_never_open(seconds: float) -> None:
+@pytest.mark.parametrize(("seconds", "reads"), [(12, 100), (25, 30), (40, 100), (44, 30)])
+def test_a_restart_of_the_job_and_its_catching_up_never_open(seconds: float, reads: float) -> None:
     def back(flow: Flow) -> None:
         flow.stopped.clear()
-        flow.reads = 100
+        flow.reads = reads
 
     assert first(_told(_halted, 700, {_FAULT_AT + seconds: back}), State.UNHEALTHY) is None
 
@@ -315,7 +315,7 @@ def test_long_writes_are_slow_and_not_stopped() -> None:
 
     script: dict[float, Act] = {float(second): turn for second in range(_FAULT_AT, 460)}
     verdicts = watched(_rules(), Flow(trades=20), 460, script)
-    assert first(verdicts, State.UNHEALTHY) is not None
+    assert first(verdicts, State.UNHEALTHY) <= _FAULT_AT + 34  # type: ignore[operator]
     assert {v.cause for v in verdicts.values() if v.state.bad} == {Cause.SLOW_MYSQL_WRITES}
 
 
@@ -327,7 +327,7 @@ def test_a_broker_that_is_back_with_a_backlog_gives_the_job_time_to_begin() -> N
     def back(flow: Flow) -> None:
         flow.told.clear()
 
-    script: dict[float, Act] = {420: back, 435: lambda flow: flow.stopped.clear()}
+    script: dict[float, Act] = {340: back, 355: lambda flow: flow.stopped.clear()}
     assert first(_told(gone, 500, script), State.UNHEALTHY) is None
 
 
