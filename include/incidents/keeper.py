@@ -70,7 +70,6 @@ class IncidentKeeper:
         waiting = dict(self._remembered)
         for decision in decisions:
             waiting.setdefault(_key(decision), decision)
-        self._changes.round_begins()
         done: list[Applied] = []
         for key, decision in waiting.items():
             applied = self._apply(decision)

@@ -72,11 +72,10 @@ class NotOpenAnyMoreError(Exception):
 
 
 class ChangeWriter:
-    """Writes changes; each may be written again without harm. ``round_begins`` before each round of decisions."""
+    """Writes changes; each may be written again without harm."""
 
     def __init__(self, store: IncidentStore, reopen: timedelta) -> None:
         self._store, self._reopen = store, reopen
-        self._touched: set[str] = set()  # changed by this same round
         self._writers: dict[type, Callable[[Any, str], Applied]] = {
             Open: self._open,
             Adopt: self._adopt,
@@ -89,10 +88,6 @@ class ChangeWriter:
             Residual: self._residual,
             Resolve: self._resolve,
         }
-
-    def round_begins(self) -> None:
-        """Nothing has been changed yet."""
-        self._touched.clear()
 
     def write(self, decision: Change, text: str) -> Applied:
         """Write it, with ``text`` for the timeline. Raises the store's errors and :class:`NotOpenAnyMoreError`."""
@@ -118,7 +113,6 @@ class ChangeWriter:
         incident, outcome = self._store.open(new)
         if outcome is OpenOutcome.JOINED:
             return Applied(decision, Outcome.JOINED, incident.id)
-        self._touched.add(incident.id)
         return Applied(decision, Outcome.DONE, incident.id, outcome)
 
     def _just_resolved(self, decision: Open) -> Incident | None:
@@ -136,7 +130,7 @@ class ChangeWriter:
     def _adopt(self, decision: Adopt, text: str) -> Applied:
         incident_id = self._find(decision.into)
         attached = self._attach(incident_id, decision, text)
-        return self._changed(decision, incident_id) if attached else Applied(decision, Outcome.ALREADY, incident_id)
+        return _done(decision, incident_id) if attached else Applied(decision, Outcome.ALREADY, incident_id)
 
     def _merge(self, decision: Merge, text: str) -> Applied:
         child = self._store.incident(decision.incident_id)
@@ -145,7 +139,7 @@ class ChangeWriter:
             return Applied(decision, Outcome.ALREADY, into)
         self._store.merge(child.id, into, actor=ACTOR, reason=text, event_at=moment(decision.at))
         self._attach(into, decision, text)
-        return self._changed(decision, into)
+        return _done(decision, into)
 
     def _attach(self, incident_id: str, decision: Adopt | Merge, text: str) -> bool:
         symptom = AttachedSymptom(
@@ -181,19 +175,19 @@ class ChangeWriter:
             return Applied(decision, Outcome.ALREADY, before.id)
         at = moment(decision.at)
         self._store.raise_severity(before.id, decision.severity, actor=ACTOR, reason=text, event_at=at)
-        return self._changed(decision, before.id)
+        return _done(decision, before.id)
 
     def _set_cause(self, decision: SetCause, text: str) -> Applied:
         before = self._store.incident(decision.incident_id)
         if decision.cause is before.cause or not before.open:
             return Applied(decision, Outcome.ALREADY, before.id)
         self._store.set_cause(before.id, decision.cause, actor=ACTOR, reason=text, event_at=moment(decision.at))
-        return self._changed(decision, before.id)
+        return _done(decision, before.id)
 
     def _clear_symptom(self, decision: ClearSymptom, text: str) -> Applied:
         incident_id, at = decision.incident_id, moment(decision.at)
         if self._store.clear_symptom(incident_id, decision.scenario, decision.target, reason=text, event_at=at):
-            return self._changed(decision, incident_id)
+            return _done(decision, incident_id)
         return Applied(decision, Outcome.ALREADY, incident_id)
 
     # --- Moves
@@ -209,7 +203,7 @@ class ChangeWriter:
                 reason=text,
                 event_at=moment(decision.at),
             )
-        return self._changed(decision, decision.incident_id) if decision.deadlines else moved
+        return _done(decision, decision.incident_id) if decision.deadlines else moved
 
     def _reopen_again(self, decision: Reopen, text: str) -> Applied:
         return self._walk(decision, IncidentState.MITIGATING, text)
@@ -235,13 +229,11 @@ class ChangeWriter:
         return moved
 
     def _walk(self, decision: Move, goal: IncidentState, text: str) -> Applied:
-        """Every step of the workflow on the way; from the version that was decided about, unless this same round has
-        changed it.
-        """
+        """Every step of the workflow on the way, from the version that was decided about."""
         incident = self._store.incident(decision.incident_id)
         if not incident.open or incident.state is goal:
             return Applied(decision, Outcome.ALREADY, incident.id)
-        version = incident.version if incident.id in self._touched else decision.version
+        version = decision.version
         for state in path(incident.state, goal, incident.severity):
             incident = self._store.move(
                 incident.id,
@@ -253,11 +245,11 @@ class ChangeWriter:
                 data={"reason": decision.reason, "evidence": list(evidence_data(decision.evidence))},
             )
             version = incident.version
-        return self._changed(decision, incident.id)
+        return _done(decision, incident.id)
 
-    def _changed(self, decision: Decision, incident_id: str) -> Applied:
-        self._touched.add(incident_id)
-        return Applied(decision, Outcome.DONE, incident_id)
+
+def _done(decision: Decision, incident_id: str) -> Applied:
+    return Applied(decision, Outcome.DONE, incident_id)
 
 
 def evidence_data(evidence: tuple[Evidence, ...]) -> tuple[dict[str, Any], ...]:

@@ -370,9 +370,10 @@ def test_a_record_whose_fault_turns_out_to_be_a_symptom_is_merged(desk: Desk) ->
     assert desk.of("stream").merged_into == desk.of("kafka").id
 
 
-def test_a_record_explains_no_fault(desk: Desk) -> None:
+@pytest.mark.parametrize("state", [State.SUSPECT, State.UNHEALTHY])
+def test_a_record_explains_no_fault(desk: Desk, state: State) -> None:
     """Nobody would be told of it."""
-    desk.show(stream=record())
+    desk.show(stream=bad(C.BATCHES_SLOW, Y.BATCH_SLOW, state=state, severity=Severity.SEV_4))
     desk.run(2)
     desk.show(lag=bad(C.CONSUMER_STOPPED, Y.LAG_GROWS, direct=False))
     decided = desk.run(20)

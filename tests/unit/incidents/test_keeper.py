@@ -141,7 +141,7 @@ def test_a_move_that_was_decided_about_an_older_version_is_left(store: IncidentS
     assert store.incident(view.incident.id).state is IncidentState.DETECTED
 
 
-def test_what_this_round_has_changed_itself_is_no_lost_race(store: IncidentStore, clock: ManualClock) -> None:
+def test_a_symptom_that_clears_in_the_same_moment_is_no_lost_race(store: IncidentStore, clock: ManualClock) -> None:
     keeper = IncidentKeeper(store, clock)
     keeper.apply([opens(), adopts(Place(K, Component.KAFKA))])
     [view] = keeper.views()
