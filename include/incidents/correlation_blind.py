@@ -170,13 +170,7 @@ class BlindWatch:
     def _responsible(self, step: Step, blind: _Blind) -> list[ScenarioId]:
         """Scenarios in trouble whose component lies where the probe looks, or above."""
         above = step.playbook.graph.ancestors(blind.component) | {blind.component}
-        return [
-            s
-            for s in ScenarioId
-            if (verdict := step.verdict(s)).target in above
-            and (s in step.placed or verdict.state.bad or is_requested(verdict))
-            and not (s in step.placed and verdict.state in (State.HEALTHY, State.UNKNOWN))
-        ]
+        return [s for s in ScenarioId if step.verdict(s).target in above and _in_trouble(step, s)]
 
     def _adopt(self, step: Step, blind: _Blind, scenario: ScenarioId, place: Place) -> None:
         if step.verdict(scenario).state is State.UNKNOWN and scenario not in step.placed:
@@ -227,6 +221,16 @@ class BlindWatch:
                     version=view.incident.version,
                 )
             )
+
+
+def _in_trouble(step: Step, scenario: ScenarioId) -> bool:
+    """It is broken or stopped; or not seen to be healthy yet while its incident is open."""
+    verdict = step.verdict(scenario)
+    if is_requested(verdict):
+        return True
+    if step.is_record(verdict):
+        return False
+    return verdict.state.bad or (verdict.state is State.SUSPECT and scenario in step.placed)
 
 
 def _members(view: OpenView) -> set[ScenarioId]:

@@ -96,7 +96,9 @@ class Healer:
             step.decide(Resolve(**_move(step, view, Reason.ALL_CLEAR, text)))
 
     def _overdue(self, step: Step, view: OpenView, symptom: AttachedSymptom) -> None:
-        """Its time is over: it goes on in the root's place, gets more time, or is no part of this any more."""
+        """Its time is over: it goes on in the root's place, gets more time, or is no part of this any more. A warning
+        stays with its root until it is over.
+        """
         verdict = step.verdict(symptom.scenario)
         if is_confirmed(verdict):
             if self._draining(step, view, symptom):
@@ -105,7 +107,7 @@ class Healer:
             severity = min(view.incident.severity, step.severity_of(verdict))
             about = _about(step, view, Reason.OUTLIVED_ROOT, text, symptom=symptom, verdict=verdict)
             step.decide(Residual(**about, version=view.incident.version, severity=severity))
-        elif verdict.state is State.SUSPECT:
+        elif verdict.state is State.SUSPECT and not step.is_record(verdict):
             text = f"Not confirmed any more: {verdict.reason}"
             self._clear(step, view, symptom, Reason.SYMPTOM_NOT_CONFIRMED, text)
         elif verdict.state is State.UNKNOWN and symptom.symptom is Symptom.NOT_OBSERVABLE:

@@ -396,6 +396,27 @@ def test_a_component_found_broken_a_moment_later_takes_the_blindness_in(desk: De
     assert desk.store.incident(blind.id).merged_into == desk.of("kafka").id
 
 
+def test_a_mere_warning_does_not_explain_blindness(desk: Desk) -> None:
+    """Else what is cleared at its deadline would be attached again, for as long as the warning lasts."""
+    desk.show(kafka=record(C.DISK_FULL, Y.KAFKA_REFUSES))
+    desk.harm = Harm(70.0, (), 0.0, "Rows are old.")  # makes a page of the record
+    desk.run(5)
+    desk.show(lag=UNKNOWN)
+    desk.run(200)
+    assert desk.attached(desk.of("kafka")) == {}
+    assert desk.of("lag").target is Component.MONITORING
+
+
+def test_a_warning_behind_the_root_stays_with_it_until_it_is_over(desk: Desk) -> None:
+    kafka_down_with_symptoms(desk)
+    desk.show(kafka=HEALTHY, stream=HEALTHY, lag=record(C.TRAFFIC_SURGE, Y.LAG_GROWS))
+    desk.run(200)
+    assert desk.only().state is IncidentState.VERIFYING
+    desk.show(lag=HEALTHY)
+    desk.run(3)
+    assert desk.only().state is IncidentState.RESOLVED
+
+
 def test_blindness_of_what_was_stopped_on_request_opens_nothing(desk: Desk) -> None:
     desk.show(kafka=record(C.STOPPED_ON_REQUEST), lag=UNKNOWN)
     desk.cannot_see(Probe.OFFSETS, "lag", "stream")
