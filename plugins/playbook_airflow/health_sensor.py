@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.branch import BranchMixIn
 from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.bases.xcom import BaseXCom
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,8 +46,8 @@ class HealthSensor(BaseSensorOperator, BranchMixIn):
             timeout=window + DECIDE_SECONDS + _TRIGGER_SECONDS,
         )
 
-    def decide(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def decide(self, context: Context, event: dict[str, Any]) -> None:
         """Take the branch of the outcome; the event is this task's result."""
         self.log.info("%s", event["message"])
+        context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=event)  # branching raises: nothing is returned
         self.do_branch(context, self.branches[event["outcome"]])
-        return event

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
 
 from include.health.verdicts import State, Verdict
 from include.incidents.memory_store import MemoryIncidentStore
@@ -20,7 +21,7 @@ from playbook_airflow import health_trigger
 from playbook_airflow.health_sensor import HealthSensor
 from playbook_airflow.health_steps import hand_over, healthy_figures, open_or_join
 from playbook_airflow.health_trigger import DECIDE_SECONDS, HealthTrigger, WatchOutcome, ended, event_of
-from playbook_airflow.health_workflow import BRANCHES
+from playbook_airflow.health_workflow import BRANCHES, health_workflow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -146,17 +147,32 @@ def test_the_trigger_survives_a_move_to_another_triggerer() -> None:
     assert HealthTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_the_sensor_holds_no_worker_slot_and_takes_the_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sensor_holds_no_worker_slot() -> None:
     sensor = HealthSensor(task_id="watch", scenario="kafka_down", branches=BRANCHES, window_seconds=5)
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
     assert deferred.value.trigger.scenario == "kafka_down"
     assert deferred.value.timeout > 5 + DECIDE_SECONDS
-    taken: list[str] = []
-    monkeypatch.setattr(sensor, "do_branch", lambda context, branch: taken.append(branch))
-    for outcome in WatchOutcome:
-        sensor.decide({}, {"outcome": outcome.value, "message": ""})
-    assert taken == ["healthy", "open_or_join_incident", "undecided"]
+
+
+@pytest.mark.parametrize("outcome", WatchOutcome)
+def test_the_branch_of_the_outcome_is_taken_and_the_event_is_handed_on(outcome: WatchOutcome) -> None:
+    """Branching raises, so what the task returns would be lost: the next tasks need it all the same."""
+    with DAG("health_of_a_test") as dag:
+        health_workflow("kafka_down")
+    pushed: dict[str, Any] = {}
+    instance = SimpleNamespace(
+        task=dag.get_task("watch"), map_index=-1, xcom_push=lambda key, value: pushed.update({key: value})
+    )
+    event = {"outcome": outcome.value, "message": ""}
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        dag.get_task("watch").decide({"ti": instance}, event)
+    assert pushed["return_value"] == event
+    left = {"open_or_join_incident", "hand_over_to_remediation", "healthy", "undecided"} - {
+        task for task, _ in skipped.value.tasks
+    }
+    incident = {"open_or_join_incident", "hand_over_to_remediation"}
+    assert left == (incident if outcome is WatchOutcome.INCIDENT else {outcome.value})
 
 
 def an_event(store: MemoryIncidentStore, needs_hand_over: bool = True) -> dict[str, Any]:

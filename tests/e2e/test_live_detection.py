@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -111,6 +113,54 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
     others = [i for i in opened_since(store, begin) if i.id != first.id]
     assert others == [], f"{others}\n{story}"
     assert store.verify(first.id) == ()
+
+
+def test_the_run_that_saw_it_tells_the_story_in_its_tasks(pipeline: Pipeline, store: IncidentStore) -> None:
+    """Of the newest incident of Kafka: its health run joined it and handed it over, once."""
+    incident = next(i for i in store.recent(50) if i.scenario is K and i.severity is SEV_1)
+    run = store.hand_overs(incident.id)[0].health_run
+    path = f"/dags/health_{K}/dagRuns/{quote(run, safe='')}"
+    pipeline.wait_for(lambda: pipeline.airflow.get(path)["state"] == "success", 60, "the run ends well")
+    tasks = {t["task_id"]: t["state"] for t in pipeline.airflow.get(f"{path}/taskInstances")["task_instances"]}
+    assert tasks == {
+        "watch": "success",
+        "open_or_join_incident": "success",
+        "hand_over_to_remediation": "success",
+        "healthy": "skipped",
+        "undecided": "skipped",
+    }
+    told = [e for e in store.timeline(incident.id) if e.kind in (EntryKind.OBSERVED, EntryKind.HANDED_OVER)]
+    assert [e.data["health_run"] for e in told if e.data.get("health_run")].count(run) >= 1
+
+
+def test_watching_holds_no_worker_slot(pipeline: Pipeline) -> None:
+    for dag_id in HEALTH_DAGS:
+        pipeline.wait_for(lambda d=dag_id: watching(pipeline, d), 60, f"{dag_id} watches")
+    pool = pipeline.wait_for(lambda: _resting_pool(pipeline), 60, "only deferred tasks are left")
+    assert pool["deferred_slots"] >= len(HEALTH_DAGS)
+    print(f"\npool: {pool['deferred_slots']} deferred, {pool['running_slots']} running")
+
+
+def _resting_pool(pipeline: Pipeline) -> dict[str, int] | None:
+    pool = pipeline.airflow.get("/pools/default_pool")
+    return pool if pool["running_slots"] == pool["queued_slots"] == 0 else None
+
+
+def test_a_quiet_window_ends_healthy_with_its_figures(pipeline: Pipeline) -> None:
+    runs = f"/dags/health_{M}/dagRuns"
+    begin = pipeline.airflow.get(runs, order_by="-run_after", limit=1)["dag_runs"][0]["dag_run_id"]
+
+    def figures() -> dict[str, Any] | None:
+        for run in pipeline.airflow.get(runs, order_by="-run_after", limit=5)["dag_runs"]:
+            if run["dag_run_id"] >= begin and run["state"] == "success":
+                path = f"{runs}/{quote(run['dag_run_id'], safe='')}/taskInstances/healthy"
+                if pipeline.airflow.get(path)["state"] == "success":
+                    return pipeline.airflow.get(f"{path}/xcomEntries/return_value", deserialize=True)["value"]
+        return None
+
+    seen = pipeline.wait_for(figures, 2 * pipeline.settings.health_window_seconds + 60, "a healthy end", interval=1)
+    assert seen["state"] == "healthy"
+    assert len(seen) > 3, seen
 
 
 def _closed(store: IncidentStore, incident: Incident) -> Incident | None:

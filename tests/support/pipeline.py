@@ -86,9 +86,9 @@ class Pipeline:
         finally:
             bring_down(settings)
 
-    def wait_for(self, condition: Callable[[], T], timeout: float, what: str = "") -> T:
+    def wait_for(self, condition: Callable[[], T | None], timeout: float, what: str = "", interval: float = 0.05) -> T:
         """The first true answer of ``condition``."""
-        return wait_for(condition, timeout, what)
+        return wait_for(condition, timeout, what, interval)
 
     def pid(self, name: str) -> int | None:
         """Pid of a process, ``None`` while it has none."""

@@ -24,7 +24,8 @@ class KafkaGroup:
 
     def __init__(self, bootstrap_servers: str, group: str = PROBE_GROUP) -> None:
         self._group, self._look = group, Look(_LOOK_SECONDS)
-        self._admin = AdminClient(client_config(bootstrap_servers, self._look))
+        self._config = client_config(bootstrap_servers, self._look)
+        self._admin = AdminClient(self._config)
 
     def look(self) -> Observation:
         """See :class:`include.health.probes.base.Probe`."""
@@ -36,13 +37,11 @@ class KafkaGroup:
             self._admin.list_topics(CANARY, timeout=max(0.1, self._look.left))
             self._commit(offset)
         except KafkaException as error:
-            self._admin.poll(0)
-            return self._look.failure(self.name, error.args[0], "commit")
+            return self._failure(error, "commit")
         try:
             read = self._read()
         except KafkaException as error:
-            self._admin.poll(0)
-            return self._look.failure(self.name, error.args[0], "read what was committed")
+            return self._failure(error, "read what was committed")
         if read < offset:  # newer is another observer's
             return failed(self.name, Code.REFUSES, f"committed offset {offset}, but {read} is what was read")
         self._look.good()
@@ -50,6 +49,12 @@ class KafkaGroup:
 
     def close(self) -> None:
         """The client is freed with this object."""
+
+    def _failure(self, error: KafkaException, what: str) -> Observation:
+        """The next look gets a client of its own: this one may wait for ever for a coordinator that was away."""
+        self._admin.poll(0)
+        self._admin = AdminClient(self._config)
+        return self._look.failure(self.name, error.args[0], what)
 
     def _commit(self, offset: int) -> None:
         wanted = ConsumerGroupTopicPartitions(self._group, [TopicPartition(CANARY, 0, offset)])
