@@ -116,6 +116,7 @@ def _judge_opening(played: Played, fault: Fault, opening: Opening, score: Score)
     if delay > fault.within:
         score.problems.append(f"late: {delay:.1f} s, {fault.within:.0f} s at most ({opening.scenario})")
     if fault.paging is Paging.RECORD and opening.severity is not Severity.SEV_4:
+        score.false_alarms += 1  # somebody was paged for what had healed itself
         score.problems.append(f"{opening.incident_id} opened as {opening.severity.label}, not as a record")
     incident = played.incidents[opening.incident_id]
     if incident.cause not in fault.accept[opening.scenario]:
