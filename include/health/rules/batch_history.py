@@ -1,7 +1,7 @@
 """Durations of the micro-batches against their own past: what is usual, what is a spike, and whose time it is.
 
-Never counted: the first batch after a start (it is slow by nature) and batches with far more rows than usual (a
-catch-up). What is slow is not learned.
+Never counted: the first batch after a start (it is slow by nature) and a batch with far more rows than usually come in
+its time (a catch-up). What is slow is not learned.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from include.health.verdicts import State
 
 _LEARN_SECONDS = 5.0  # at least, between two batches that are learned
 _MANY_ROWS_FACTOR, _MANY_ROWS = 3.0, 100
+_SHORTEST_SECONDS = 0.1  # of a batch, when the interval is 0
 _COLD_BATCHES = 3.0  # trigger intervals that a batch may need as long as nothing is known
 _COLD_SECONDS = 5.0
 
@@ -81,8 +82,12 @@ class BatchHistory:
                     self.p95 = self._durations.quantile(0.95)
 
     def _catches_up(self, batch: BatchFacts) -> bool:
-        rows = self._rows
-        return rows.ready and batch.input_rows > max(_MANY_ROWS_FACTOR * rows.median, _MANY_ROWS)
+        """More rows for its time than usually come in it: a slow batch has many rows too, but takes long for them."""
+        rows, usual = self._rows, self._durations
+        if not rows.ready or batch.input_rows <= _MANY_ROWS:
+            return False
+        pace = max(self._interval, usual.median, _SHORTEST_SECONDS)  # in which so many rows usually come
+        return batch.input_rows / max(batch.duration_seconds, pace) > _MANY_ROWS_FACTOR * rows.median / pace
 
     def _is_spike(self, duration: float) -> bool:
         usual = self._durations

@@ -22,6 +22,7 @@ from include.playbook.thresholds import ProducerThresholds, StreamProcessorThres
 _LOOP_RESTARTS, _LOOP_SECONDS = 3, 120.0
 _BLAME_SECONDS = 180.0  # what it said of its own trouble explains an end within this time
 _GOOD_LOOKS = 3
+_SUPERVISION_SECONDS = 0.95  # it has a process back within that time
 _HOST_GAVE_UP = frozenset({"fatal", "backoff"})
 
 
@@ -82,7 +83,7 @@ class SupervisedProcess:
         if observation.outcome is Outcome.BLIND:
             return
         if self.watch.life is Life.GONE:
-            if observation.code is Code.REFUSED:  # a second witness
+            if observation.code is Code.REFUSED and at > self.watch.changed_at:  # a second witness
                 self._is_gone(at, self._probe)
         elif self.watch.life is not Life.HELD and not self.watch.starting(at):
             kind = Kind(Cause.PROCESS_HUNG, Symptom.PROCESS_SILENT, self._probe, direct=True)
@@ -187,6 +188,8 @@ class SupervisedProcess:
     def _is_gone(self, at: float, probe: Probe) -> None:
         if self._loop.confirmed:
             self._judge_loop(at)
+        if 0 < at - self.watch.changed_at < _SUPERVISION_SECONDS:
+            return  # one sample is enough of a moment in which supervision may have it back
         cause, symptom = self._explained(at, Cause.PROCESS_GONE, Symptom.PROCESS_GONE)
         kind = Kind(cause, symptom, probe, direct=True)
         self._gone.bad(at, kind, lambda: f"{self._service} does not run; {self.watch.ending}.")

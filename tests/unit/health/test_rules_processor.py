@@ -404,3 +404,16 @@ def test_who_begins_to_look_does_not_know_how_long_records_have_waited() -> None
     _halted(flow)
     flow.now, flow._counted_at = 1.0, -500.0  # the offsets are seen first
     assert 19 <= first(watched(_rules(), flow, 60), State.UNHEALTHY) <= 30  # type: ignore[operator]
+
+
+def test_a_slow_batch_has_many_rows_and_is_no_catch_up_for_that() -> None:
+    def turn(flow: Flow) -> None:
+        flow.batch_seconds = 4.3
+        if flow.now % 4 == 0:
+            flow.stopped.clear()
+        else:
+            _halted(flow)
+
+    script: dict[float, Act] = {float(second): turn for second in range(_FAULT_AT, 340)}
+    verdicts = watched(_rules(), Flow(trades=40), 340, script)
+    assert 8 <= first(verdicts, State.SUSPECT) - _FAULT_AT <= 20  # type: ignore[operator]

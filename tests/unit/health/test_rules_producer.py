@@ -15,7 +15,7 @@ from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds
 from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
-from tests.support.observing import START, blind, ended, failed, log, runs, stopped, thresholds
+from tests.support.observing import START, blind, ended, failed, log, processes, runs, stopped, thresholds
 
 _FAULT_AT = 60
 
@@ -400,3 +400,24 @@ def test_a_record_does_not_hide_a_fault() -> None:
 
     verdict = _told(act)[_FAULT_AT + 3]
     assert (verdict.cause, verdict.severity) == (Cause.SERIALIZATION, None)
+
+
+@pytest.mark.parametrize(("back_after", "worst"), [(0.8, Severity.SEV_4), (5.0, None)])
+def test_supervision_has_a_second_to_bring_it_back(back_after: float, worst: Severity | None) -> None:
+    """Two looks a second at the processes, and the endpoint as a second witness."""
+    rules, flow = _rules(), Flow()
+    watched(rules, flow, 60)
+    died, severities = START + 60.1, set()
+    for step in range(20):
+        at = died + step * 0.5
+        back = at >= died + back_after
+        own = runs(9, at - died - back_after) if back else ended()
+        rules.observe(at, processes(btc_producer=own))
+        rules.observe(at + 0.1, failed(Probe.PRODUCER, Code.REFUSED))
+        verdict = rules.verdict(at + 0.1)
+        if verdict.state is State.UNHEALTHY:
+            severities.add(verdict.severity)
+        if step == 4 and worst is None:
+            assert verdict.state is State.UNHEALTHY
+    assert worst in severities
+    assert (None in severities) is (worst is None)
