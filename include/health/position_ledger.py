@@ -24,7 +24,7 @@ from include.health.observations import (
 )
 from include.health.verdicts import Hop, Stall
 
-_CHECK_SECONDS = 4.0  # windows are 10 s and longer
+_CHECK_SECONDS, _CHECK_AGAIN_SECONDS = 6.0, 2.0  # as long as everything moves, and else; windows are 10 s and longer
 _FRESH_SECONDS = 10.0  # without a new look for longer, a position is not known; slow probes have three looks
 _EXCUSED_SECONDS = 30.0
 _PRODUCER_HOPS = (Hop.EXCHANGE, Hop.RECEIVED, Hop.ACKNOWLEDGED, Hop.LOG_END)
@@ -103,6 +103,7 @@ class PositionLedger:
         self._fresh[Hop.EXCHANGE] = max(_FRESH_SECONDS, 3 * config.looks.get(Probe.EXCHANGE, 0.0))
         self._newest: dict[Probe, tuple[float, Facts]] = {}
         self._check_due = 0.0
+        self._oldest = 0.0  # since when something has been behind without moving, at the last check
         self._stall: Stall | None = None
 
     def observe(self, at: float, observation: Observation) -> None:
@@ -114,11 +115,13 @@ class PositionLedger:
     def stall(self, at: float) -> Stall | None:
         """The first stalled hop, looked for every few seconds; ``since`` is when its input was first seen ahead."""
         if at >= self._check_due:
-            self._check_due = at + _CHECK_SECONDS
             for when, facts in self._newest.values():
                 self._take(when, facts)
             self._newest.clear()
+            self._oldest = at
             self._stall = self._find(at)
+            moves = self._stall is None and at - self._oldest < _CHECK_SECONDS / 2
+            self._check_due = at + (_CHECK_SECONDS if moves else _CHECK_AGAIN_SECONDS)
         return self._stall
 
     def resumed(self, at: float) -> None:
@@ -171,8 +174,10 @@ class PositionLedger:
                 continue
             if before is not None:
                 since = self._stalled_since(at, before, hop)
-                if since is not None and position.sampled_at - since >= self._windows[hop]:
-                    return self._described(before, hop, since)
+                if since is not None:
+                    if position.sampled_at - since >= self._windows[hop]:
+                        return self._described(before, hop, since)
+                    self._oldest = min(self._oldest, since)
             before = hop
         return None
 

@@ -50,8 +50,8 @@ def _kafka_gone(flow: Flow) -> None:
         (_stop("acked"), Hop.ACKNOWLEDGED, 16),
         (_kafka_gone, Hop.ACKNOWLEDGED, 16),
         (_producer_unseen, Hop.LOG_END, 32),
-        (_stop("counted"), Hop.FINISHED, 21),
-        (_in_mysql, Hop.COUNTED, 21),
+        (_stop("counted"), Hop.FINISHED, 25),
+        (_in_mysql, Hop.COUNTED, 25),
     ],
 )
 def test_the_fault_is_where_the_input_advances_and_the_output_does_not(act: Act, hop: Hop, within: float) -> None:
