@@ -15,6 +15,7 @@ from include.health.observations import (
     ExchangeFacts,
     Observation,
     OffsetsFacts,
+    Outcome,
     PartitionFacts,
     Probe,
     ProcessFacts,
@@ -161,8 +162,9 @@ def watched(rules: Rules, flow: Flow, until: float, script: Script | None = None
     verdicts = {}
     for seen in flow.run(until, script):
         for observation in seen.observations:
-            if observation.probe in rules.probes:
-                rules.observe(seen.at, observation)
+            take = rules.handlers.get(observation.probe)
+            if take is not None and observation.outcome is not Outcome.BLIND:
+                take(seen.at, observation)
         verdicts[flow.now] = rules.verdict(seen.at)
     return verdicts
 

@@ -44,7 +44,6 @@ class KafkaLagRules:
 
     scenario = ScenarioId.KAFKA_LAG
     target = Component.LAG
-    probes = frozenset({Probe.OFFSETS, Probe.PROCESSOR, Probe.MYSQL_LEDGER})
     needs = frozenset({Probe.OFFSETS})
 
     def __init__(self, thresholds: LagThresholds, config: DetectorConfig) -> None:
@@ -78,11 +77,6 @@ class KafkaLagRules:
             Probe.PROCESSOR: self._processor,
             Probe.MYSQL_LEDGER: self._ledger,
         }
-
-    def observe(self, at: float, observation: Observation) -> None:
-        """See :class:`Rules`."""
-        if observation.outcome is not Outcome.BLIND:
-            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""

@@ -5,22 +5,13 @@ frames, Kafka, or nobody at all because nothing is traded?
 from __future__ import annotations
 
 from include.health.config import DetectorConfig
-from include.health.observations import (
-    Code,
-    ExchangeFacts,
-    Observation,
-    OffsetsFacts,
-    Outcome,
-    Probe,
-    ProducerFacts,
-)
+from include.health.observations import Observation, OffsetsFacts, Outcome, Probe, ProducerFacts
 from include.health.rules.base import Figures, Finding, Judge
-from include.health.rules.rate_limits import Limited, RateLimits
+from include.health.rules.exchange_side import ExchangeSide
 from include.health.rules.supervised_process import SupervisedProcess
-from include.health.rules.trade_feed import TradeFeed
 from include.health.rules.troubles import Kind, Troubles
 from include.health.verdicts import State, Verdict
-from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
+from include.playbook.names import Cause, Component, ScenarioId, Symptom
 from include.playbook.thresholds import ProducerThresholds
 from include.producer.flood import FloodState
 from include.producer.publisher import PublisherState
@@ -34,17 +25,8 @@ _CALM_LOOK_SECONDS, _CALM_SILENCE_SECONDS = 1.9, 3.0
 _WORDLESS = (Status.STARTING, Status.STOPPING)
 _KAFKA = (Cause.KAFKA_CONNECTION, Symptom.KAFKA_TRANSPORT)
 
-_FEED_SILENT = Kind(Cause.FEED_SILENT, Symptom.FEED_SILENT, Probe.PRODUCER, direct=True)
-_BANNED = Kind(Cause.BANNED, Symptom.RATE_LIMITED, Probe.EXCHANGE, direct=True, severity=Severity.SEV_2)
-_BANNED_STREAM_ON = Kind(Cause.BANNED, Symptom.RATE_LIMITED, Probe.EXCHANGE, direct=True, severity=Severity.SEV_3)
-_AGAIN = Kind(Cause.RATE_LIMITED, Symptom.RATE_LIMITED, Probe.PRODUCER, direct=True, severity=Severity.SEV_2)
-_AGAIN_STREAM_ON = Kind(Cause.RATE_LIMITED, Symptom.RATE_LIMITED, Probe.PRODUCER, direct=True, severity=Severity.SEV_3)
-_ONCE = Kind(Cause.RATE_LIMITED, Symptom.RATE_LIMITED, Probe.PRODUCER, direct=True, warning=True)
 _BAD_FRAMES = Kind(Cause.SERIALIZATION, Symptom.BAD_FRAMES, Probe.PRODUCER, direct=True)
 _STRAY_FRAMES = Kind(Cause.SERIALIZATION, Symptom.BAD_FRAMES, Probe.PRODUCER, direct=True, warning=True)
-_OUTAGE = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True)
-_NETWORK = Kind(Cause.NETWORK, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True)
-_PART_AWAY = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True, warning=True)
 _NOT_PUBLISHED = Kind(*_KAFKA, Probe.PRODUCER)
 _GAP = Kind(Cause.SILENT_LOSS, Symptom.ID_GAP, Probe.PRODUCER, direct=True)
 _NO_MESSAGES = Kind(Cause.UNKNOWN, Symptom.NO_NEW_MESSAGES, Probe.OFFSETS)
@@ -55,7 +37,6 @@ class ProducerSilentRules:
 
     scenario = ScenarioId.PRODUCER_SILENT
     target = Component.PRODUCER
-    probes = frozenset({Probe.PROCESSES, Probe.PRODUCER, Probe.EXCHANGE, Probe.OFFSETS, Probe.LOGS})
     needs = frozenset({Probe.PRODUCER})
 
     def __init__(self, thresholds: ProducerThresholds, config: DetectorConfig) -> None:
@@ -71,18 +52,13 @@ class ProducerSilentRules:
             troubles=self._troubles,
             useless=(Cause.UNKNOWN, Symptom.NO_NEW_MESSAGES),
         )
-        self._limited = define(1, 2, dwell=t.dwell_seconds)
         self._frames = define(2, 3, dwell=t.dwell_seconds)
-        self._outage = define(1, 2, dwell=t.dwell_seconds)
-        self._feed_silent = define(1, 3, dwell=t.dwell_seconds)
+        self._exchange = ExchangeSide(t, self._troubles)
         self._publishing = define(2, 3, dwell=t.dwell_seconds)
         self._gap = define(1, 3, dwell=t.dwell_seconds)
         self._topic = define(2, 2, dwell=t.dwell_seconds)
-        self._once, self._stray, self._part_away, self._weight = (define(3, 3) for _ in range(4))
-        self._feed, self._limits = TradeFeed(t.stalled_seconds), RateLimits(t.limited_again_seconds)
+        self._stray = define(3, 3)
         self._facts: ProducerFacts | None = None
-        self._oracle_failures, self._oracle_code = 0, Code.OK
-        self._network = False
         self._behind_since: dict[str, tuple[float, int | None]] = {}  # symbol → since when, acknowledged then
         self._end, self._end_at, self._moves_then = -1, 0.0, 0
         self._look_due = self._topic_due = 0.0
@@ -90,15 +66,10 @@ class ProducerSilentRules:
         self.handlers = {
             Probe.PROCESSES: self._process.processes,
             Probe.PRODUCER: self._producer,
-            Probe.EXCHANGE: self._exchange,
+            Probe.EXCHANGE: self._exchange.oracle,
             Probe.OFFSETS: self._offsets,
             Probe.LOGS: self._process.logs,
         }
-
-    def observe(self, at: float, observation: Observation) -> None:
-        """See :class:`Rules`."""
-        if observation.outcome is not Outcome.BLIND:
-            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -111,10 +82,10 @@ class ProducerSilentRules:
         """See :class:`Rules`."""
         self._troubles.interrupted()
         self._process.interrupted()
-        self._feed.interrupted()
+        self._exchange.interrupted()
         self._judge.resumed(at)
         self._behind_since.clear()
-        self._oracle_failures, self._end, self._rate_from, self._facts = 0, -1, None, None
+        self._end, self._rate_from, self._facts = -1, None, None
 
     # --- What is seen --------------------------------------------------------------------------------------------
     def _producer(self, at: float, observation: Observation) -> None:
@@ -129,19 +100,16 @@ class ProducerSilentRules:
         if calm and at < self._look_due:
             return
         self._look_due = at + _CALM_LOOK_SECONDS
-        self._feed.producer(at, facts)
-        self._limits.producer(at, facts)
-        if calm and not self._feed.lags:
+        self._exchange.told(at, facts)
+        if calm and not self._exchange.feed.lags:
             return
         self._judge_publishing(at, facts)
         if facts.status in _WORDLESS:
             return
         self._process.works()
-        self._judge_feed(at, facts)
-        self._judge_limits(at, facts)
+        self._exchange.judge(at, facts)
         self._judge_frames(at, facts)
         self._judge_gap(at, facts)
-        self._judge_ways(at, facts)
 
     def _calm(self, facts: ProducerFacts) -> bool:
         """Nothing was wrong at the last look, and at first sight nothing is: a closer look every other time will do."""
@@ -150,32 +118,10 @@ class ProducerSilentRules:
             and facts.silent_seconds < _CALM_SILENCE_SECONDS
             and facts.oldest_unacknowledged_seconds < _CALM_SILENCE_SECONDS
             and not facts.window_invalid
-            and not facts.open_breakers
-            and not self._oracle_failures
-            and not self._limits.lately
-            and facts.times_limited == self._limits.times
-            and facts.weight_used <= self._thresholds.weight_share * facts.weight_limit
+            and self._exchange.calm(facts)
             and not self._process.starting
             and self._troubles.quiet
         )
-
-    def _exchange(self, at: float, observation: Observation) -> None:
-        self._limits.oracle(at, observation)
-        if observation.outcome is Outcome.OK:
-            self._oracle_failures = 0
-            if isinstance(observation.facts, ExchangeFacts):
-                self._feed.exchange(at, observation.facts)
-            if not self._outage.quiet:
-                self._outage.good(at)
-            return
-        if observation.code in (Code.RATE_LIMITED, Code.BANNED):  # it answers
-            self._oracle_failures = 0
-            self._troubles.changed = True
-            return
-        answers = observation.facts.answers if isinstance(observation.facts, ExchangeFacts) else {}
-        codes = set(answers.values()) or {observation.code.value}
-        self._oracle_failures += 1
-        self._oracle_code, self._network = observation.code, codes == {Code.UNREACHABLE.value}
 
     def _offsets(self, at: float, observation: Observation) -> None:
         facts = observation.facts
@@ -185,7 +131,7 @@ class ProducerSilentRules:
         if at < self._topic_due:
             return
         self._topic_due = at + _TOPIC_LOOK_SECONDS
-        end, moves = 0, self._feed.exchange_moves
+        end, moves = 0, self._exchange.feed.exchange_moves
         for partition in facts.partitions.values():
             end += partition.end
         if end != self._end or self._facts is None or not self._process.serving:
@@ -197,48 +143,6 @@ class ProducerSilentRules:
             self._topic.bad(at, _NO_MESSAGES, lambda: text)
 
     # --- What it means -------------------------------------------------------------------------------------------
-    def _judge_feed(self, at: float, facts: ProducerFacts) -> None:
-        silence = facts.silent_seconds
-        failures = self._oracle_failures + (self._thresholds.oracle_failures if self._feed.unreachable(at) else 0)
-        if (
-            self._oracle_failures
-            and failures >= self._thresholds.oracle_failures
-            and silence >= self._thresholds.exchange_outage_seconds
-        ):
-            code = self._oracle_code.value
-            text = f"The exchange does not answer ({code}), and no trade has come in for {silence:.0f} s."
-            self._outage.bad(at, _NETWORK if self._network else _OUTAGE, lambda: text)
-        elif not self._outage.quiet and silence < self._thresholds.stalled_seconds:
-            self._outage.good(at)
-        taken = facts.publisher_state == PublisherState.OPEN  # else it takes no trades because Kafka is away
-        text_silent = self._feed.silent(at, facts) if taken and not self._oracle_failures else None
-        if text_silent is not None:
-            self._feed_silent.bad(at, _FEED_SILENT, lambda: text_silent)
-        elif not self._feed_silent.quiet and (silence < self._thresholds.stalled_seconds or self._feed.quiet(at)):
-            self._feed_silent.good(at)
-
-    def _judge_limits(self, at: float, facts: ProducerFacts) -> None:
-        limited = self._limits.now(at)
-        if limited is Limited.NO:
-            for trouble in (self._limited, self._once):
-                if not trouble.quiet:
-                    trouble.good(at)
-            return
-        if limited is not Limited.ONCE and not self._once.quiet:
-            self._once.good(at)
-        receiving = facts.silent_seconds < self._thresholds.stalled_seconds
-        stream = "trades still come in" if receiving else f"no trade has come in for {facts.silent_seconds:.0f} s"
-        wait = self._limits.retry_after
-        if limited is Limited.ONCE:
-            self._once.bad(at, _ONCE, lambda: f"The exchange has refused a request (HTTP 429); {stream}.")
-        elif limited is Limited.BANNED:
-            kind = _BANNED_STREAM_ON if receiving else _BANNED
-            self._limited.bad(at, kind, lambda: f"The exchange has banned this address (HTTP 418); {stream}.")
-        else:
-            kind = _AGAIN_STREAM_ON if receiving else _AGAIN
-            text = f"The exchange refuses requests again (HTTP 429, {wait:.0f} s to wait); {stream}."
-            self._limited.bad(at, kind, lambda: text)
-
     def _judge_frames(self, at: float, facts: ProducerFacts) -> None:
         invalid, frames = facts.window_invalid, facts.window_valid + facts.window_invalid
         share = invalid / frames if frames >= _FEWEST_FRAMES else 0.0
@@ -274,7 +178,7 @@ class ProducerSilentRules:
                     self._behind_since.pop(symbol, None)
                 continue
             since, acknowledged = self._behind_since.get(symbol, (at, None))
-            if acknowledged != own.acknowledged or self._outage.confirmed:
+            if acknowledged != own.acknowledged or self._exchange.away:
                 since = at  # it is being filled in, or cannot be
             self._behind_since[symbol] = (since, own.acknowledged)
             longest = max(longest, at - since)
@@ -285,25 +189,6 @@ class ProducerSilentRules:
             self._gap.bad(at, _GAP, lambda: text)
         elif not self._gap.quiet:
             self._gap.good(at)
-
-    def _judge_ways(self, at: float, facts: ProducerFacts) -> None:
-        if facts.status == Status.POLLING:
-            self._part_away.bad(at, _PART_AWAY, lambda: "No stream can be relied on; trades come in by REST.")
-        elif self._oracle_failures >= self._thresholds.oracle_failures and not self._outage.confirmed:
-            reason = f"The exchange does not answer by REST ({self._oracle_code.value}); trades come in by stream."
-            self._part_away.bad(at, _PART_AWAY, lambda: reason)
-        elif facts.open_breakers:
-            text = f"Endpoints that keep failing are left alone: {', '.join(facts.open_breakers)}."
-            self._part_away.bad(at, _PART_AWAY, lambda: text)
-        elif not self._part_away.quiet:
-            self._part_away.good(at)
-        if facts.weight_used > self._thresholds.weight_share * facts.weight_limit > 0:
-            text = (
-                f"{facts.weight_used} of {facts.weight_limit} of the exchange's request weight is used in this minute."
-            )
-            self._weight.bad(at, _ONCE, lambda: text)
-        elif not self._weight.quiet:
-            self._weight.good(at)
 
     # --- The conclusion ------------------------------------------------------------------------------------------
     def _finding(self, at: float) -> Finding:
@@ -316,7 +201,7 @@ class ProducerSilentRules:
             return Finding(state=State.HEALTHY, reason="btc_producer is starting.")
         if facts is None:
             return Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="btc_producer has not been seen lately.")
-        if quiet := self._feed.quiet(at):
+        if quiet := self._exchange.feed.quiet(at):
             return Finding(state=State.HEALTHY, cause=Cause.QUIET_MARKET, reason=quiet)
         if facts.status == Status.LIVE:
             return Finding(state=State.HEALTHY, reason="Trades come in and are acknowledged by Kafka.")
@@ -326,14 +211,14 @@ class ProducerSilentRules:
         facts = self._facts
         if facts is None:
             return {}
-        received, before = self._feed.received, self._rate_from
+        received, before = self._exchange.feed.received, self._rate_from
         self._rate_from = (at, received)
         ages = [own.event_age_seconds for own in facts.symbols.values() if own.event_age_seconds is not None]
         return {
             "trades_per_second": _rate(before, at, received),
             "newest_trade_age_seconds": round(min(ages), 1) if ages else None,
             "silent_seconds": round(facts.silent_seconds, 1),
-            "behind_exchange": self._feed.behind,
+            "behind_exchange": self._exchange.feed.behind,
             "oldest_unacknowledged_seconds": round(facts.oldest_unacknowledged_seconds, 1),
             "request_weight_used": facts.weight_used,
         }

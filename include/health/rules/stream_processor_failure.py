@@ -5,7 +5,6 @@ from __future__ import annotations
 from include.health.config import DetectorConfig
 from include.health.observations import (
     BatchFacts,
-    Code,
     LogFacts,
     Observation,
     OffsetsFacts,
@@ -16,7 +15,8 @@ from include.health.observations import (
 )
 from include.health.rules.base import Figures, Finding, Judge
 from include.health.rules.batch_history import BatchHistory
-from include.health.rules.processor_errors import cause_of, symptom_of_canary
+from include.health.rules.processor_errors import cause_of
+from include.health.rules.running_batch import RunningBatch
 from include.health.rules.supervised_process import SupervisedProcess
 from include.health.rules.troubles import Kind, Troubles
 from include.health.verdicts import State, Verdict
@@ -25,10 +25,7 @@ from include.playbook.thresholds import StreamProcessorThresholds
 
 _RUNNING, _FAILED = "running", "failed"
 _RETRYING = ("retrying_mysql", "restarting_query")
-_IN_MYSQL = "mysql"
-_CANARY_NEWS_SECONDS = 15.0
 _FEWEST_ROWS = 20  # before a share of invalid ones means anything
-_ROWS_PER_SECOND = 5_000.0  # that a batch with a backlog is granted at least
 _MYSQL_SHARE = 0.5
 _SETTLED_SECONDS = 5.0
 _CALM_SECONDS = 5.0
@@ -45,7 +42,6 @@ class StreamProcessorFailureRules:
 
     scenario = ScenarioId.STREAM_PROCESSOR_FAILURE
     target = Component.PROCESSOR
-    probes = frozenset({Probe.PROCESSES, Probe.PROCESSOR, Probe.OFFSETS, Probe.MYSQL_CANARY, Probe.LOGS})
     needs = frozenset({Probe.PROCESSOR})
 
     def __init__(self, thresholds: StreamProcessorThresholds, config: DetectorConfig) -> None:
@@ -74,24 +70,18 @@ class StreamProcessorFailureRules:
             deviations=t.spike_deviations,
             slow=self._slow.signal,
         )
+        self._running = RunningBatch(t, self._interval, self._batches, self._hung)
         self._facts: ProcessorFacts | None = None
         self._ends: dict[int, PartitionFacts] = {}
         self._idle_at = 0.0  # when there was nothing to read, or something was finished
-        self._batch_age = 0.0
         self._retrying_since: float | None = None
-        self._canary: tuple[float, Code] | None = None
         self.handlers = {
             Probe.PROCESSES: self._process.processes,
             Probe.PROCESSOR: self._processor,
             Probe.OFFSETS: self._offsets,
-            Probe.MYSQL_CANARY: self._mysql,
+            Probe.MYSQL_CANARY: self._running.mysql,
             Probe.LOGS: self._logs,
         }
-
-    def observe(self, at: float, observation: Observation) -> None:
-        """See :class:`Rules`."""
-        if observation.outcome is not Outcome.BLIND:
-            self.handlers[observation.probe](at, observation)
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
@@ -129,7 +119,7 @@ class StreamProcessorFailureRules:
             if not self._failed.quiet and not self._process.starting:
                 self._failed.good(at)
         self._judge_query(at, facts)
-        self._judge_batch(at, facts)
+        self._running.judge(at, facts, self._unread(facts))
         self._judge_progress(at, facts)
 
     def _calm(self, facts: ProcessorFacts) -> bool:
@@ -148,9 +138,6 @@ class StreamProcessorFailureRules:
     def _offsets(self, _at: float, observation: Observation) -> None:
         if isinstance(observation.facts, OffsetsFacts):
             self._ends = observation.facts.partitions
-
-    def _mysql(self, at: float, observation: Observation) -> None:
-        self._canary = (at, observation.code) if observation.outcome is Outcome.FAILED else None
 
     def _logs(self, at: float, observation: Observation) -> None:
         self._process.logs(at, observation)
@@ -201,7 +188,7 @@ class StreamProcessorFailureRules:
         """Is the query dead, or being tried again?"""
         if facts.status == _FAILED:
             cause, symptom = cause_of(facts.last_error_code)
-            self._process.blames(at, cause, symptom)
+            self._process.blames(at, cause, symptom, vague=cause is Cause.QUERY_FAILED)
             kind = Kind(cause, symptom, Probe.PROCESSOR, direct=True)
             self._failed.bad(at, kind, lambda: f"The streaming query has ended: {facts.last_error or 'no error told'}")
         elif facts.status in _RETRYING:
@@ -217,7 +204,7 @@ class StreamProcessorFailureRules:
             mysql = facts.status == _RETRYING[0]
             cause = Cause.WRITE_FAILURE if mysql else Cause.KAFKA_CONNECTION
             symptom = Symptom.MYSQL_CONNECTIVITY if mysql else Symptom.KAFKA_TRANSPORT
-        self._process.blames(at, cause, symptom)
+        self._process.blames(at, cause, symptom, vague=cause is Cause.QUERY_FAILED)
         kind = Kind(cause, symptom, Probe.PROCESSOR)
         began = self._retrying_since is None
         since = self._retrying_since = self._retrying_since or at
@@ -234,38 +221,6 @@ class StreamProcessorFailureRules:
         if batch is not None and at - batch.committed_age_seconds > since:
             return True
         return not self._unread(facts) and at - since > _SETTLED_SECONDS
-
-    def _judge_batch(self, at: float, facts: ProcessorFacts) -> None:
-        age, before = facts.batch_age_seconds, self._batch_age
-        self._batch_age = age
-        if not facts.batch_running or age < before:
-            if not self._hung.quiet:
-                self._hung.good(at)
-            return
-        limit = self._longest_batch(facts)
-        if age <= limit:
-            return
-        symptom = self._mysql_symptom(at, facts) if facts.batch_phase == _IN_MYSQL else Symptom.BATCH_HUNG
-        phase = facts.batch_phase or "planning"
-        text = f"The running batch is {age:.0f} s old (phase {phase}); batches may take {limit:.0f} s."
-        self._hung.bad(at, Kind(Cause.BATCH_HUNG, symptom, Probe.PROCESSOR, direct=True), lambda: text)
-
-    def _longest_batch(self, facts: ProcessorFacts) -> float:
-        """What the running batch may take; one with a backlog takes longer."""
-        t, p95 = self._thresholds, self._batches.p95
-        own = 0.0 if p95 is None else t.hung_batch_factor * p95
-        return max(t.hung_batch_seconds, 3 * self._interval, own) + self._unread(facts) / _ROWS_PER_SECOND
-
-    def _mysql_symptom(self, at: float, facts: ProcessorFacts) -> Symptom:
-        """A batch that hangs in MySQL: is it MySQL that hangs?"""
-        if self._canary is not None and at - self._canary[0] <= _CANARY_NEWS_SECONDS:
-            return symptom_of_canary(self._canary[1]) or Symptom.BATCH_HUNG
-        age = facts.last_error_age_seconds
-        if age is not None and age < facts.batch_age_seconds:
-            cause, symptom = cause_of(facts.last_error_code)
-            if cause in (Cause.WRITE_FAILURE, Cause.SCHEMA_MISMATCH):
-                return symptom
-        return Symptom.BATCH_HUNG
 
     def _judge_progress(self, at: float, facts: ProcessorFacts) -> None:
         """Records wait, and nothing is done about them."""

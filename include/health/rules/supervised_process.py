@@ -56,7 +56,7 @@ class SupervisedProcess:
         self._settled = False  # nothing to judge before something changes
         self._recorded = False  # its start is a record of its own
         self._gave_up = False
-        self._blame: tuple[float, Cause, Symptom] | None = None
+        self._blame: tuple[float, Cause, Symptom, bool] | None = None
 
     # --- What is seen --------------------------------------------------------------------------------------------
     def processes(self, at: float, observation: Observation) -> None:
@@ -105,9 +105,9 @@ class SupervisedProcess:
         """What kept it from working is over."""
         self._blame = None
 
-    def blames(self, at: float, cause: Cause, symptom: Symptom) -> None:
-        """It says itself what keeps it from working; if it ends now, that is why."""
-        self._blame = (at, cause, symptom)
+    def blames(self, at: float, cause: Cause, symptom: Symptom, *, vague: bool = False) -> None:
+        """It says itself what keeps it from working; if it ends now, that is why. ``vague``: its log may know better."""
+        self._blame = (at, cause, symptom, vague)
 
     # --- What follows --------------------------------------------------------------------------------------------
     @property
@@ -218,7 +218,7 @@ class SupervisedProcess:
         """What it said of its own trouble before it ended, or what its log names, says more than that it ended."""
         blame, hint = self._blame, self._hints.cause(at)
         told = blame is not None and at - blame[0] <= _BLAME_SECONDS
-        if blame is not None and told and (blame[1] is not Cause.QUERY_FAILED or hint is None):
+        if blame is not None and told and (hint is None or not blame[3]):
             return blame[1], blame[2]
         if hint is not None:
             return hint, symptom

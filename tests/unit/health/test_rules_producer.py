@@ -412,8 +412,8 @@ def test_supervision_has_a_second_to_bring_it_back(back_after: float, worst: Sev
         at = died + step * 0.5
         back = at >= died + back_after
         own = runs(9, at - died - back_after) if back else ended()
-        rules.observe(at, processes(btc_producer=own))
-        rules.observe(at + 0.1, failed(Probe.PRODUCER, Code.REFUSED))
+        rules.handlers[Probe.PROCESSES](at, processes(btc_producer=own))
+        rules.handlers[Probe.PRODUCER](at + 0.1, failed(Probe.PRODUCER, Code.REFUSED))
         verdict = rules.verdict(at + 0.1)
         if verdict.state is State.UNHEALTHY:
             severities.add(verdict.severity)

@@ -104,10 +104,10 @@ SHARED = ("process_findings", "log_hints", "supervised_process")
     ("scenario", "modules"),
     [
         (S.KAFKA_DOWN, ("kafka_down*", "kafka_signals*", *SHARED)),
-        (S.STREAM_PROCESSOR_FAILURE, ("stream_processor*", "processor*", "batch*", *SHARED)),
+        (S.STREAM_PROCESSOR_FAILURE, ("stream_processor*", "processor*", "batch*", "running_batch*", *SHARED)),
         (S.MYSQL_NOT_WRITING, ("mysql_*", *SHARED)),
-        (S.PRODUCER_SILENT, ("producer*", "trade_feed*", "rate_limits*", *SHARED)),
-        (S.KAFKA_LAG, ("kafka_lag*", "lag*")),
+        (S.PRODUCER_SILENT, ("producer*", "exchange_side*", "trade_feed*", "rate_limits*", *SHARED)),
+        (S.KAFKA_LAG, ("kafka_lag*", "lag*", "offset_rounds*")),
     ],
 )
 def test_every_cause_that_the_rules_can_give_is_described(scenario: ScenarioId, modules: tuple[str, ...]) -> None:
@@ -120,7 +120,7 @@ def test_every_cause_that_the_rules_can_give_is_described(scenario: ScenarioId, 
 def test_what_is_said_to_be_watched_is_what_the_rules_watch() -> None:
     scenarios = get_playbook().scenarios
     for rules in rules_of({each: scenarios[each].thresholds for each in ScenarioId}, DetectorConfig()):
-        assert set(scenarios[rules.scenario].probes) == rules.probes, rules.scenario
+        assert set(scenarios[rules.scenario].probes) == set(rules.handlers), rules.scenario
         assert scenarios[rules.scenario].target is rules.target
 
 
