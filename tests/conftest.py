@@ -90,8 +90,9 @@ def fresh_database(mysql: MySQLServer, stack_settings: Settings) -> Settings:
 def pipeline() -> Iterator[Pipeline]:
     """The whole stack as ``make up`` brings it up, Airflow included, with rows arriving; taken down at the end.
 
-    Micro-batches are small, so that slow ones fall behind; health runs are short, so that tests see them end.
+    Micro-batches are small, so that slow ones fall behind; health runs are short, so that tests see them end; each
+    fault gets an incident of its own, however soon after the last one.
     """
-    special = {"max_offsets_per_trigger": 2000, "health_window_seconds": 120}
+    special = {"max_offsets_per_trigger": 2000, "health_window_seconds": 120, "incident_reopen_minutes": 0.05}
     with isolated_settings(**special) as settings, Pipeline.running(settings) as running:
         yield running

@@ -173,7 +173,7 @@ class Watch:
         worker = ThreadPoolExecutor(1, "incident-store")
         try:
             parts = await asyncio.get_running_loop().run_in_executor(worker, self._build)
-            self._keeper = IncidentKeeper(parts.store, self._clock)
+            self._keeper = IncidentKeeper(parts.store, self._clock, parts.reopen)
             stream = parts.prober.seen()
             try:
                 await self._read(worker)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from include.health.observations import Seen
 from include.health.verdicts import Assessment
 from include.incidents.decisions import Decision
+from include.incidents.keeper import REOPEN
 from include.incidents.situation import OpenView
 from include.incidents.store import IncidentStore
 from include.playbook.names import ScenarioId
@@ -47,12 +49,13 @@ class Decides(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchParts:
-    """The pipeline from looking to writing. The watch closes prober and store."""
+    """The pipeline from looking to writing. The watch closes prober and store. ``reopen``: as the store has it."""
 
     prober: Sees
     detector: Judges
     correlator: Decides
     store: IncidentStore
+    reopen: timedelta = REOPEN
 
 
 def parts_from(settings: Settings) -> Callable[[], WatchParts]:
@@ -74,6 +77,7 @@ def parts_from(settings: Settings) -> Callable[[], WatchParts]:
             detector=Detector(playbook, DetectorConfig.from_settings(settings)),
             correlator=Correlator(playbook, settings.symbols),
             store=store_from_settings(settings),
+            reopen=timedelta(minutes=settings.incident_reopen_minutes),
         )
 
     return build

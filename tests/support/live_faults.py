@@ -60,11 +60,28 @@ def mysql_killed(stack: Pipeline) -> AbstractContextManager[float]:
     return _killed(stack, MYSQL)
 
 
-def batch_hung(stack: Pipeline) -> AbstractContextManager[float]:
-    """Spark's Java process stands still; the Python half of the job, which answers ``/health``, lives on."""
+@contextmanager
+def batch_hung(stack: Pipeline) -> Iterator[float]:
+    """In the middle of a micro-batch Spark's Java process stands still; the Python half of the job, which answers
+    ``/health``, lives on.
+    """
     job = psutil.Process(_pid(stack, PROCESSOR))
     java = next(child for child in job.children(recursive=True) if "java" in child.name())
-    return _suspended(java.pid)
+    url = f"http://127.0.0.1:{stack.settings.processor_health_port}/health"
+
+    def caught() -> bool:
+        if requests.get(url, timeout=2).json()["batch"]["phase"] == "aggregate":
+            os.kill(java.pid, signal.SIGSTOP)
+            if requests.get(url, timeout=2).json()["batch"]["running"]:
+                return True
+            os.kill(java.pid, signal.SIGCONT)  # it had ended meanwhile
+        return False
+
+    stack.wait_for(caught, 30, "a batch runs", interval=0.005)
+    try:
+        yield time.time()
+    finally:
+        os.kill(java.pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -169,8 +186,13 @@ def credentials_revoked(stack: Pipeline) -> AbstractContextManager[float]:
 
 
 def column_dropped(stack: Pipeline) -> AbstractContextManager[float]:
-    restore = "ALTER TABLE moving_averages ADD COLUMN last_price DECIMAL(18,8) NOT NULL AFTER last_trade_id"
-    return _statements(stack, ("ALTER TABLE moving_averages DROP COLUMN last_price",), (restore,))
+    """The column is put back with its values, or the audit would rightly go on telling of a loss."""
+    column = "ALTER TABLE moving_averages ADD COLUMN last_price DECIMAL(18,8) NOT NULL AFTER last_trade_id"
+    values = (
+        "UPDATE moving_averages AS a JOIN trade_minutes AS m USING (symbol, last_trade_id)"
+        " SET a.last_price = m.last_price"
+    )
+    return _statements(stack, ("ALTER TABLE moving_averages DROP COLUMN last_price",), (column, values))
 
 
 def disk_full(stack: Pipeline) -> AbstractContextManager[float]:
