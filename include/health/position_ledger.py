@@ -9,7 +9,6 @@ compared. A hop that was not seen lately is left out: its neighbours are compare
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import Enum
 
 from include.health.config import DetectorConfig
 from include.health.observations import (
@@ -39,27 +38,29 @@ _NAMES = {
 }
 
 
-class _Unit(Enum):
-    ID = "trade id"  # by symbol
-    OFFSET = "offset"  # by partition
-    MOMENT = "moment"  # seconds, one for all
+# Units of positions. Plain words, because enumerations are slow as keys.
+_ID = "trade id"  # by symbol
+_OFFSET = "offset"  # by partition
+_MOMENT = "moment"  # seconds, one for all
 
 
 class _Position:
     """One hop: by unit and key, where it is and since when. ``moved_at``: when it was last seen moving, which must have
-    happened after ``moved_after``. ``excused_at``: when it last waited for what comes behind it.
+    happened after ``moved_after``. ``excused_at``: when it last waited for what comes behind it. ``window``: seconds
+    that it may stand still. ``fresh``: seconds for which a look at it counts.
     """
 
-    def __init__(self) -> None:
-        self.places: dict[_Unit, dict[str | int, tuple[int, float]]] = {}
-        self._sampled: dict[_Unit, float] = {}
+    def __init__(self, number: int, hop: Hop, window: float, fresh: float) -> None:
+        self.number, self.hop, self.window, self.fresh = number, hop, window, fresh
+        self.places: dict[str, dict[str | int, tuple[int, float]]] = {}
+        self._sampled: dict[str, float] = {}
         self.sampled_at = self.moved_at = self.moved_after = 0.0
         self.excused_at = float("-inf")
 
     def sample(
         self,
         at: float,
-        unit: _Unit,
+        unit: str,
         positions: Iterable[tuple[str | int, int | None]],
         *,
         moves: bool = True,
@@ -86,7 +87,8 @@ class _Position:
         if moved and moves:
             self.moved_at, self.moved_after = at, self._sampled.get(unit, 0.0)
         self._sampled[unit] = at
-        self.sampled_at = max(self.sampled_at, at)
+        if at > self.sampled_at:  # noqa: PLR1730 - max() takes three times as long
+            self.sampled_at = at
 
 
 class PositionLedger:
@@ -95,12 +97,11 @@ class PositionLedger:
     def __init__(self, config: DetectorConfig) -> None:
         near = max(10.0, 2 * config.micro_batch_seconds)
         far = max(15.0, 3 * config.micro_batch_seconds)
-        self._windows = {hop: near if hop in _PRODUCER_HOPS else far for hop in Hop}
+        self._windows = tuple(near if hop in _PRODUCER_HOPS else far for hop in Hop)
+        self._exchange_fresh = max(_FRESH_SECONDS, 3 * config.looks.get(Probe.EXCHANGE, 0.0))
         self._row_seconds = 2.0 + 2 * config.micro_batch_seconds  # a trade's way, and clocks that differ a little
-        self._positions = {hop: _Position() for hop in Hop}
-        self._behind: dict[tuple[Hop, Hop, str | int | None], float] = {}  # since when the later one is behind
-        self._fresh = dict.fromkeys(Hop, _FRESH_SECONDS)
-        self._fresh[Hop.EXCHANGE] = max(_FRESH_SECONDS, 3 * config.looks.get(Probe.EXCHANGE, 0.0))
+        self._behind: dict[tuple[int, int, str | int | None], float] = {}  # since when the later one is behind
+        self._begin()
         self._newest: dict[Probe, tuple[float, Facts]] = {}
         self._check_due = 0.0
         self._oldest = 0.0  # since when something has been behind without moving, at the last check
@@ -126,76 +127,81 @@ class PositionLedger:
 
     def resumed(self, at: float) -> None:
         """Nobody looked for a while, up to ``at``: what stood still meanwhile is not known."""
-        self._positions = {hop: _Position() for hop in Hop}
+        self._begin()
         self._behind.clear()
         self._newest.clear()
         self._stall, self._check_due = None, at
 
+    def _begin(self) -> None:
+        fresh = [self._exchange_fresh if hop is Hop.EXCHANGE else _FRESH_SECONDS for hop in Hop]
+        self._positions = tuple(map(_Position, range(len(Hop)), Hop, self._windows, fresh))
+        self._exchange, self._received, self._acknowledged, self._log_end = self._positions[:4]
+        self._finished, self._counted, self._rows = self._positions[4:]
+
     # --- Taking positions ----------------------------------------------------------------------------------------
     def _take(self, at: float, facts: Facts) -> None:
-        positions = self._positions
         match facts:
             case ProducerFacts(symbols=symbols):
                 received = [(s, own.received) for s, own in symbols.items()]
                 acknowledged = [(s, own.acknowledged) for s, own in symbols.items()]
-                positions[Hop.RECEIVED].sample(at, _Unit.ID, received)
-                positions[Hop.ACKNOWLEDGED].sample(at, _Unit.ID, acknowledged)
+                self._received.sample(at, _ID, received)
+                self._acknowledged.sample(at, _ID, acknowledged)
             case OffsetsFacts(partitions=partitions):
                 ends = [(p, own.end) for p, own in partitions.items()]
                 committed = [(p, own.committed) for p, own in partitions.items()]
-                positions[Hop.LOG_END].sample(at, _Unit.OFFSET, ends)
-                positions[Hop.FINISHED].sample(at, _Unit.OFFSET, committed, only_ahead=True)
+                self._log_end.sample(at, _OFFSET, ends)
+                self._finished.sample(at, _OFFSET, committed, only_ahead=True)
             case ProcessorFacts(offsets=offsets):
-                positions[Hop.FINISHED].sample(at, _Unit.OFFSET, offsets.items(), only_ahead=True)
-                self._counted(at, offsets)  # by its own word, while MySQL cannot be asked
+                self._finished.sample(at, _OFFSET, offsets.items(), only_ahead=True)
+                self._count(at, offsets)  # by its own word, while MySQL cannot be asked
                 if facts.batch_phase == "mysql" or facts.status == "retrying_mysql":  # its own work is done
-                    positions[Hop.FINISHED].excused_at = at
+                    self._finished.excused_at = at
             case RowsFacts():
-                self._rows(at, facts)
+                self._take_rows(at, facts)
             case ExchangeFacts(newest=newest):
-                positions[Hop.EXCHANGE].sample(at, _Unit.ID, newest.items())
+                self._exchange.sample(at, _ID, newest.items())
 
-    def _counted(self, at: float, offsets: dict[int, int]) -> None:
+    def _count(self, at: float, offsets: dict[int, int]) -> None:
         """A batch may have nothing to count, so that these may move and the rows need not."""
-        self._positions[Hop.COUNTED].sample(at, _Unit.OFFSET, offsets.items(), moves=False, only_ahead=True)
+        self._counted.sample(at, _OFFSET, offsets.items(), moves=False, only_ahead=True)
 
-    def _rows(self, at: float, facts: RowsFacts) -> None:
-        self._counted(at, facts.offsets)
-        self._positions[Hop.COUNTED].sample(at, _Unit.ID, facts.counted.items())
+    def _take_rows(self, at: float, facts: RowsFacts) -> None:
+        self._count(at, facts.offsets)
+        self._counted.sample(at, _ID, facts.counted.items())
         if facts.row_age_seconds is not None:
             moment = int(at - facts.row_age_seconds)
-            self._positions[Hop.ROWS].sample(at, _Unit.MOMENT, (("rows", moment),))
+            self._rows.sample(at, _MOMENT, (("rows", moment),))
 
     # --- Finding the stall ---------------------------------------------------------------------------------------
     def _find(self, at: float) -> Stall | None:
-        before: Hop | None = None
-        for hop, position in self._positions.items():
-            if at - position.sampled_at > self._fresh[hop] or at - position.excused_at < _EXCUSED_SECONDS:
+        before: _Position | None = None
+        for position in self._positions:
+            if at - position.sampled_at > position.fresh or at - position.excused_at < _EXCUSED_SECONDS:
                 continue
             if before is not None:
-                since = self._stalled_since(at, before, hop)
+                since = self._stalled_since(at, before, position)
                 if since is not None:
-                    if position.sampled_at - since >= self._windows[hop]:
-                        return self._described(before, hop, since)
+                    if position.sampled_at - since >= position.window:
+                        return self._described(before.hop, position.hop, since)
                     self._oldest = min(self._oldest, since)
-            before = hop
+            before = position
         return None
 
-    def _stalled_since(self, at: float, before: Hop, hop: Hop) -> float | None:
+    def _stalled_since(self, at: float, before: _Position, position: _Position) -> float | None:
         """Since when the one has been ahead and the other has stood still; ``None`` if it keeps up."""
-        ahead_of, position = self._positions[before], self._positions[hop]
-        if moment := position.places.get(_Unit.MOMENT):  # rows tell when they were written: not before that
-            behind = moment["rows"][0] < ahead_of.moved_after - self._row_seconds
-            return self._noted((before, hop, None), at, behind=behind)
+        first, second = before.number, position.number
+        if moment := position.places.get(_MOMENT):  # rows tell when they were written: not before that
+            behind = moment["rows"][0] < before.moved_after - self._row_seconds
+            return self._noted((first, second, None), at, behind=behind)
         compared, earliest = False, None
-        for unit, ahead in ahead_of.places.items():
+        for unit, ahead in before.places.items():
             own = position.places.get(unit)
             if own is None:
                 continue
             compared = True
             for key, (place, moved_at) in own.items():
                 other = ahead.get(key)
-                since = self._noted((before, hop, key), at, behind=other is not None and other[0] > place)
+                since = self._noted((first, second, key), at, behind=other is not None and other[0] > place)
                 if since is not None:
                     since = max(since, moved_at)
                     earliest = since if earliest is None or since < earliest else earliest
@@ -203,10 +209,10 @@ class PositionLedger:
             return earliest
         # Only movement can be compared, and looks at the two are not made at one moment: the one must have moved for
         # certain after the other was last seen moving.
-        since = self._noted((before, hop, None), at, behind=ahead_of.moved_after >= position.moved_at > 0)
+        since = self._noted((first, second, None), at, behind=before.moved_after >= position.moved_at > 0)
         return None if since is None else max(since, position.moved_at)
 
-    def _noted(self, pair: tuple[Hop, Hop, str | int | None], at: float, *, behind: bool) -> float | None:
+    def _noted(self, pair: tuple[int, int, str | int | None], at: float, *, behind: bool) -> float | None:
         if not behind:
             if pair in self._behind:
                 del self._behind[pair]

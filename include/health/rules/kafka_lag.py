@@ -188,11 +188,7 @@ class KafkaLagRules:
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
         bad = over and rounds.known and (rising or drain > self._thresholds.drain_seconds)
-        if (
-            bad
-            and waiting < self._trend.newest
-            and rounds.drain_seconds(self._lately) <= self._thresholds.drain_seconds
-        ):
+        if bad and self._shrinks(waiting):
             bad = False  # it has begun to catch up
         if bad and at - rounds.committed_at < self._patience and self._causes.stopped(rounds):
             bad = False  # a start of the job takes some time; that it is stopped is another scenario's news
@@ -212,6 +208,11 @@ class KafkaLagRules:
             self._rising.bad(at, self._kind(warning=True), lambda: text)
         elif waiting < self._exit:
             self._rising.good(at)
+
+    def _shrinks(self, waiting: float) -> bool:
+        """Whether the backlog has been getting smaller lately, fast enough."""
+        shorter = waiting < self._trend.newest or waiting < self._rounds.waiting_before
+        return shorter and self._rounds.drain_seconds(self._lately) <= self._thresholds.drain_seconds
 
     def _kind(self, *, warning: bool) -> Kind:
         cause = self._causes.cause(self._rounds)

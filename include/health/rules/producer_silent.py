@@ -91,7 +91,7 @@ class ProducerSilentRules:
     def _producer(self, at: float, observation: Observation) -> None:
         facts = observation.facts
         if observation.outcome is not Outcome.OK or not isinstance(facts, ProducerFacts):
-            self._facts = None
+            self._facts, self._look_due = None, at
             self._process.unanswered(at, observation)
             return
         self._facts = facts

@@ -28,7 +28,7 @@ _RETRYING = ("retrying_mysql", "restarting_query")
 _FEWEST_ROWS = 20  # before a share of invalid ones means anything
 _MYSQL_SHARE = 0.5
 _SETTLED_SECONDS = 5.0
-_CALM_SECONDS = 5.0
+_CALM_SECONDS, _CALM_LOOK_SECONDS = 5.0, 1.9
 
 _SLOW_SPARK = Kind(Cause.BATCHES_SLOW, Symptom.BATCH_SLOW, Probe.PROCESSOR, direct=True, warning=True)
 _SLOW_MYSQL = Kind(Cause.BATCHES_SLOW, Symptom.MYSQL_SLOW, Probe.PROCESSOR, warning=True)
@@ -73,6 +73,7 @@ class StreamProcessorFailureRules:
         self._running = RunningBatch(t, self._interval, self._batches, self._hung)
         self._facts: ProcessorFacts | None = None
         self._ends: dict[int, PartitionFacts] = {}
+        self._look_due = 0.0
         self._idle_at = 0.0  # when there was nothing to read, or something was finished
         self._retrying_since: float | None = None
         self.handlers = {
@@ -103,16 +104,20 @@ class StreamProcessorFailureRules:
     def _processor(self, at: float, observation: Observation) -> None:
         facts = observation.facts
         if observation.outcome is not Outcome.OK or not isinstance(facts, ProcessorFacts):
-            self._facts = None
+            self._facts, self._look_due = None, at
             self._process.unanswered(at, observation)
             return
         self._facts = facts
+        if at < self._look_due and facts.batch_age_seconds < _CALM_SECONDS and facts.status == _RUNNING:
+            return
+        self._look_due = at
         self._idle_at = self._idle_at or at
         self._process.answered(at)
         if self._batches.take(at, facts):
             self._finished(at, facts)
         if facts.status == _RUNNING:
             if self._calm(facts):  # since when nothing has been finished is known from the batch itself
+                self._look_due = at + _CALM_LOOK_SECONDS
                 return
             if self._process.starting and (facts.last_batch is not None or not self._unread(facts)):
                 self._process.works()
@@ -123,7 +128,7 @@ class StreamProcessorFailureRules:
         self._judge_progress(at, facts)
 
     def _calm(self, facts: ProcessorFacts) -> bool:
-        """Nothing was wrong, and a batch was finished a moment ago: most looks are over with that."""
+        """Nothing was wrong, and a batch was finished a moment ago: a glance will do the next time."""
         return (
             facts.last_batch is not None
             and facts.last_batch.committed_age_seconds < _CALM_SECONDS
@@ -132,6 +137,7 @@ class StreamProcessorFailureRules:
             and self._failed.quiet
             and self._hung.quiet
             and self._no_progress.quiet
+            and not self._slow.signal.onset
             and not self._process.starting
         )
 

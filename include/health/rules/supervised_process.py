@@ -106,7 +106,7 @@ class SupervisedProcess:
         self._blame = None
 
     def blames(self, at: float, cause: Cause, symptom: Symptom, *, vague: bool = False) -> None:
-        """It says itself what keeps it from working; if it ends now, that is why. ``vague``: its log may know better."""
+        """What keeps it from working, by its own word: why it ends, if it ends. ``vague``: its log may know better."""
         self._blame = (at, cause, symptom, vague)
 
     # --- What follows --------------------------------------------------------------------------------------------
