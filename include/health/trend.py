@@ -1,7 +1,7 @@
 """Does a short series grow, and how fast? Mann-Kendall's test says whether, Theil and Sen's slope says how fast.
 
 Both look at signs and medians of pairs, so one outlier or a dip does not decide (detection §3, lag). Made for 6 to 60
-points of a sliding window: adding a point costs one pass over the window, the slope is worked out only when asked for.
+points of a sliding window, and worked out only when asked for.
 The test supposes points that are independent of one another, which minima of intervals (:class:`Envelope`) nearly are.
 """
 
@@ -29,37 +29,32 @@ NO_TREND = Trend(0.0, 1.0, 0)
 
 
 class TrendWindow:
-    """The newest ``size`` points of a series, in order of time."""
+    """The newest ``size`` points of a series, in order of time. Points cost next to nothing, the question costs one
+    look at all pairs, and is remembered until the next point.
+    """
 
     def __init__(self, size: int) -> None:
         self._points: deque[tuple[float, float]] = deque(maxlen=size)
-        self._score = 0  # Mann-Kendall's S: later pairs that grew, less those that shrank
-        self._trend: Trend | None = None
+        self._trend: Trend | None = NO_TREND
 
     def __len__(self) -> int:
         return len(self._points)
 
     def add(self, at: float, value: float) -> None:
         """Append a point; ``at`` must be later than all before."""
-        points = self._points
-        if len(points) == points.maxlen:
-            self._score -= _growth(points[0][1], points)
-        self._score += _growth_to(value, points)
-        if len(points) == points.maxlen:  # the oldest goes, and with it its pair with the new one
-            self._score -= _sign(value - points[0][1])
-        points.append((at, value))
+        self._points.append((at, value))
         self._trend = None
 
     def clear(self) -> None:
         """Forget everything: the series has been interrupted."""
         self._points.clear()
-        self._score, self._trend = 0, NO_TREND
+        self._trend = NO_TREND
 
     def trend(self) -> Trend:
-        """Growth over the window. Remembered until the next point."""
+        """Growth over the window."""
         if self._trend is None:
             values = [value for _, value in self._points]
-            p = growth_chance(self._score, values)
+            p = growth_chance(score(values), values)
             self._trend = Trend(theil_sen(tuple(self._points)), p, len(values))
         return self._trend
 
@@ -108,19 +103,25 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> float:
     return slopes[middle] if len(slopes) % 2 else (slopes[middle - 1] + slopes[middle]) / 2
 
 
-def growth_chance(score: int, values: Sequence[float]) -> float:
-    """One-sided p of Mann-Kendall's test for a ``score`` (its S) of these values.
+def score(values: Sequence[float]) -> int:
+    """Mann-Kendall's S: pairs of which the later value is larger, less those of which it is smaller."""
+    pairs = ((earlier, later) for i, earlier in enumerate(values) for later in values[i + 1 :])
+    return sum((later > earlier) - (later < earlier) for earlier, later in pairs)
+
+
+def growth_chance(points: int, values: Sequence[float]) -> float:
+    """One-sided p of Mann-Kendall's test for the :func:`score` ``points`` of these values.
 
     Without ties and for few points exactly, else by the normal distribution with correction for ties and continuity.
     """
     n = len(values)
-    if score <= 0 or n < 2:
+    if points <= 0 or n < 2:
         return 1.0
     ties = [count for count in Counter(values).values() if count > 1]
     if n <= _LARGEST_EXACT and not ties:
-        return _exact(n)[score]
+        return _exact(n)[points]
     variance = (_pairs(n) - sum(_pairs(count) for count in ties)) / 18
-    return 0.5 * math.erfc((score - 1) / math.sqrt(2 * variance))
+    return 0.5 * math.erfc((points - 1) / math.sqrt(2 * variance))
 
 
 def _pairs(n: int) -> int:
@@ -143,16 +144,3 @@ def _exact(n: int) -> dict[int, float]:
         so_far += count
         chances[pairs - 2 * inversions] = so_far / total
     return chances
-
-
-def _sign(difference: float) -> int:
-    return (difference > 0) - (difference < 0)
-
-
-def _growth(first: float, points: deque[tuple[float, float]]) -> int:
-    """S of the pairs of ``first`` with all points (itself counts 0)."""
-    return sum((value > first) - (value < first) for _, value in points)
-
-
-def _growth_to(last: float, points: deque[tuple[float, float]]) -> int:
-    return sum((value < last) - (value > last) for _, value in points)

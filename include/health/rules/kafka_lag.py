@@ -117,25 +117,14 @@ class KafkaLagRules:
         self._seen_at = at
         waiting = rounds.waiting
         self._trend.add(at, waiting)
-        if waiting <= self._exit and self._calm():
-            self._causes.learn(at, rounds.rates()[0])
+        if waiting <= self._exit and self._troubles.quiet and not rounds.deleted:  # most rounds are over with that
+            self._causes.learn(at, rounds)
             self._wrong_figure = False
             return
         self._judge_retention(at)
         self._wrong_figure = self._judge_commits(at)
         if not self._wrong_figure:
             self._judge_lag(at)
-
-    def _calm(self) -> bool:
-        """Nothing was wrong and nothing is deleted: most rounds are over with that."""
-        return (
-            self._lag.quiet
-            and self._retention.quiet
-            and self._uncommitted.quiet
-            and self._catching_up.quiet
-            and self._rising.quiet
-            and not self._rounds.deleted
-        )
 
     def _not_seen(self, cause: Cause, symptom: Symptom, reason: str) -> None:
         if reason != self._unseen.reason:

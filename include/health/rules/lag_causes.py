@@ -29,12 +29,12 @@ class LagCauses:
         self._learn_due = 0.0
         self.facts: ProcessorFacts | None = None
 
-    def learn(self, at: float, incoming: float) -> None:
+    def learn(self, at: float, rounds: OffsetRounds) -> None:
         """What is usual, from a round in which nothing was wrong."""
         if at < self._learn_due:
             return
         self._learn_due = at + _LEARN_SECONDS
-        self._incoming.add(at, incoming)
+        self._incoming.add(at, rounds.rates()[0])
         if self.facts is not None and self.facts.last_batch is not None:
             self._mysql.add(at, self.facts.last_batch.phase_seconds.get("mysql", 0.0))
 

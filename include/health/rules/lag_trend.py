@@ -22,16 +22,17 @@ class LagTrend:
     def __init__(self, *, interval: float, points: int, p: float) -> None:
         self._points, self._p, self._interval = points, p, interval
         self._envelopes = [Envelope(interval * factor, points + _MORE_POINTS) for factor in _FACTORS]
+        self._shortest, *self._longer = self._envelopes
         self._growth: Trend | None = None
         self._asked = False
         self.newest = 0.0  # minimum of the last whole interval
 
     def add(self, at: float, seconds: float) -> None:
         """Take a sample of the time lag."""
-        least = self._envelopes[0].add(at, seconds)
+        least = self._shortest.add(at, seconds)
         if least is not None:
             self.newest, self._growth, self._asked = least, None, False
-            for envelope in self._envelopes[1:]:
+            for envelope in self._longer:
                 envelope.add(at - self._interval, least)
 
     @property

@@ -21,7 +21,8 @@ from include.producer.tracks import SymbolState
 _FEWEST_FRAMES = 100  # before a share of invalid ones means anything
 _STRAY_SHARE = 0.02  # of the share that is a flood: worth a record
 _TOPIC_STILL_SECONDS, _TOPIC_STILL_MOVES, _TOPIC_LOOK_SECONDS = 10.0, 2, 3.5
-_CALM_LOOK_SECONDS, _CALM_SILENCE_SECONDS = 1.9, 3.0
+_CALM_LOOK_SECONDS, _CALM_SECONDS = 2.9, 3.0
+_LIVE = Status.LIVE.value
 _WORDLESS = (Status.STARTING, Status.STOPPING)
 _KAFKA = (Cause.KAFKA_CONNECTION, Symptom.KAFKA_TRANSPORT)
 
@@ -66,7 +67,7 @@ class ProducerSilentRules:
         self.handlers = {
             Probe.PROCESSES: self._process.processes,
             Probe.PRODUCER: self._producer,
-            Probe.EXCHANGE: self._exchange.oracle,
+            Probe.EXCHANGE: self._asked,
             Probe.OFFSETS: self._offsets,
             Probe.LOGS: self._process.logs,
         }
@@ -95,11 +96,11 @@ class ProducerSilentRules:
             self._process.unanswered(at, observation)
             return
         self._facts = facts
-        self._process.answered(at)
-        calm = self._calm(facts)
-        if calm and at < self._look_due:
+        if at < self._look_due and self._seems_well(facts):
             return
-        self._look_due = at + _CALM_LOOK_SECONDS
+        self._process.answered(at)
+        calm = self._seems_well(facts) and self._calm(facts)
+        self._look_due = at + _CALM_LOOK_SECONDS if calm else at
         self._exchange.told(at, facts)
         if calm and not self._exchange.feed.lags:
             return
@@ -111,17 +112,24 @@ class ProducerSilentRules:
         self._judge_frames(at, facts)
         self._judge_gap(at, facts)
 
-    def _calm(self, facts: ProducerFacts) -> bool:
-        """Nothing was wrong at the last look, and at first sight nothing is: a closer look every other time will do."""
+    def _asked(self, at: float, observation: Observation) -> None:
+        """The oracle's answer; what it does not like is looked at closely."""
+        self._exchange.oracle(at, observation)
+        if observation.outcome is not Outcome.OK:
+            self._look_due = at
+
+    @staticmethod
+    def _seems_well(facts: ProducerFacts) -> bool:
         return (
-            facts.status == Status.LIVE
-            and facts.silent_seconds < _CALM_SILENCE_SECONDS
-            and facts.oldest_unacknowledged_seconds < _CALM_SILENCE_SECONDS
+            facts.silent_seconds < _CALM_SECONDS
+            and facts.oldest_unacknowledged_seconds < _CALM_SECONDS
             and not facts.window_invalid
-            and self._exchange.calm(facts)
-            and not self._process.starting
-            and self._troubles.quiet
+            and facts.status == _LIVE
         )
+
+    def _calm(self, facts: ProducerFacts) -> bool:
+        """Nothing is wrong, and nothing was: a glance will do the next time."""
+        return self._exchange.calm(facts) and not self._process.starting and self._troubles.quiet
 
     def _offsets(self, at: float, observation: Observation) -> None:
         facts = observation.facts
@@ -211,8 +219,8 @@ class ProducerSilentRules:
         facts = self._facts
         if facts is None:
             return {}
-        received, before = self._exchange.feed.received, self._rate_from
-        self._rate_from = (at, received)
+        received = sum(own.received or 0 for own in facts.symbols.values())
+        before, self._rate_from = self._rate_from, (at, received)
         ages = [own.event_age_seconds for own in facts.symbols.values() if own.event_age_seconds is not None]
         return {
             "trades_per_second": _rate(before, at, received),

@@ -28,7 +28,7 @@ _RETRYING = ("retrying_mysql", "restarting_query")
 _FEWEST_ROWS = 20  # before a share of invalid ones means anything
 _MYSQL_SHARE = 0.5
 _SETTLED_SECONDS = 5.0
-_CALM_SECONDS, _CALM_LOOK_SECONDS = 5.0, 1.9
+_CALM_SECONDS, _CALM_LOOK_SECONDS = 5.0, 3.9
 
 _SLOW_SPARK = Kind(Cause.BATCHES_SLOW, Symptom.BATCH_SLOW, Probe.PROCESSOR, direct=True, warning=True)
 _SLOW_MYSQL = Kind(Cause.BATCHES_SLOW, Symptom.MYSQL_SLOW, Probe.PROCESSOR, warning=True)
@@ -171,9 +171,7 @@ class StreamProcessorFailureRules:
             self._invalid.good(at)
         if self._slow.signal.onset:
             self._describe_slow(at)
-            self._slow.quiet = False
-        else:
-            self._slow.quiet = self._slow.signal.state is State.HEALTHY
+        self._slow.follow()
 
     def _judge_invalid(self, at: float, batch: BatchFacts) -> None:
         share = batch.invalid_rows / batch.input_rows if batch.input_rows >= _FEWEST_ROWS else 0.0

@@ -87,11 +87,6 @@ class TradeFeed:
         return any(self._looks_behind.values())
 
     @property
-    def received(self) -> int:
-        """Sum of the newest ids, for a rate."""
-        return sum(self._received.values())
-
-    @property
     def behind(self) -> int:
         """Trades that the exchange had at its last answer and that have not been received."""
         received = self._received

@@ -45,7 +45,7 @@ class Trouble:
         self.describe(at, kind, reason)
         self._book.evidence.add(at, kind.probe, (kind.symptom or kind.cause).value, self._reason)
         self.signal.bad(at)
-        self.quiet = False
+        self._hush(quiet=False)
 
     def describe(self, at: float, kind: Kind, reason: Callable[[], str]) -> None:
         """What it is now, without being a sample."""
@@ -57,7 +57,11 @@ class Trouble:
         """A good sample."""
         if not self.quiet:
             self._book.changed |= self.signal.good(at)
-            self.quiet = self.signal.state is State.HEALTHY
+            self._hush(quiet=self.signal.state is State.HEALTHY)
+
+    def follow(self) -> None:
+        """Its signal was given a sample by somebody else."""
+        self._hush(quiet=self.signal.state is State.HEALTHY)
 
     def sample(self, at: float, kind: Kind | None, reason: Callable[[], str]) -> None:
         """A bad sample if it is of a kind, else a good one."""
@@ -88,7 +92,12 @@ class Trouble:
     def interrupted(self) -> None:
         """Nobody looked for a while."""
         self.signal.interrupted()
-        self.quiet = False
+        self._hush(quiet=False)
+
+    def _hush(self, *, quiet: bool) -> None:
+        if quiet is not self.quiet:
+            self.quiet = quiet
+            self._book.loud += -1 if quiet else 1
 
     def _was(self, kind: Kind) -> Finding:
         return self._finding(kind, State.SUSPECT, kind.severity)
@@ -110,19 +119,20 @@ class Troubles:
 
     def __init__(self, evidence: EvidenceLog) -> None:
         self.evidence, self.changed = evidence, True
-        self._quiet = False
+        self.loud = 0  # troubles that are not quiet
         self._all: list[Trouble] = []
 
     def define(self, enter: int = 1, leave: int = 1, *, of: int | None = None, dwell: float = 0.0) -> Trouble:
         """One more, which speaks after those before it in the same rank. For the numbers see :class:`Signal`."""
         trouble = Trouble(self, Signal(enter, leave, of=of, dwell=dwell))
         self._all.append(trouble)
+        self.loud += 1
         return trouble
 
     @property
     def quiet(self) -> bool:
-        """Whether no trouble had anything to say when the worst was last asked for, nor has had since."""
-        return self._quiet and not self.changed
+        """Whether no trouble has anything to say, and none would change by a good sample."""
+        return self.loud == 0
 
     def worst(self, judge: Judge) -> Finding | None:
         """What the worst one says; ``None`` if there is none."""
@@ -132,7 +142,6 @@ class Troubles:
                 found = trouble.finding(judge)
                 if found is not None and (best is None or found[0] < best[0]):
                     best = found
-        self._quiet = best is None
         return None if best is None else best[1]
 
     def interrupted(self) -> None:

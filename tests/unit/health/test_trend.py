@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.health.trend import Envelope, TrendWindow, growth_chance, theil_sen
+from include.health.trend import Envelope, TrendWindow, growth_chance, score, theil_sen
 
 _VALUES = st.lists(st.integers(-50, 50), min_size=2, max_size=30)
 
@@ -41,6 +41,7 @@ def test_the_slope_is_the_median_of_all_pairs(values: list[float]) -> None:
 def test_a_window_that_slides_knows_what_a_new_one_would(values: list[float], size: int) -> None:
     slid = _window(values, size).trend()
     kept = values[-size:]
+    assert score(kept) == _score(kept)
     assert slid.points == len(kept)
     assert slid.p == growth_chance(_score(kept), kept)
     assert slid.slope == pytest.approx(_window(kept, size).trend().slope)
@@ -49,14 +50,14 @@ def test_a_window_that_slides_knows_what_a_new_one_would(values: list[float], si
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
 def test_chances_of_few_points_are_those_of_all_orders(n: int) -> None:
     scores = [_score(list(order)) for order in itertools.permutations(range(n))]
-    for score in {score for score in scores if score > 0}:
-        share = sum(other >= score for other in scores) / len(scores)
-        assert growth_chance(score, range(n)) == pytest.approx(share)
+    for found in {found for found in scores if found > 0}:
+        share = sum(other >= found for other in scores) / len(scores)
+        assert growth_chance(found, range(n)) == pytest.approx(share)
 
 
 def test_the_normal_distribution_goes_on_where_counting_ends() -> None:
-    for score in range(3, 45, 2):  # 10 points are counted out; with ties of no weight they would not be
-        counted, near = growth_chance(score, range(10)), growth_chance(score, [*range(9), 8])
+    for pairs in range(3, 45, 2):  # 10 points are counted out; with ties of no weight they would not be
+        counted, near = growth_chance(pairs, range(10)), growth_chance(pairs, [*range(9), 8])
         assert near == pytest.approx(counted, abs=0.02)
 
 
