@@ -70,6 +70,7 @@ class KafkaLagRules:
         self._lately = max(_LATELY_SECONDS, 4 * interval)
         self._wrong_figure = False  # rows advance and the group's offsets do not
         self._sample_due = 0.0
+        self._stopped_at = -math.inf  # when nothing was being read, for the last time
         self._seen_at = 0.0  # the last valid round
         self._unseen = Finding(state=State.UNKNOWN, cause=Cause.UNKNOWN, reason="No observation yet.")
         self.handlers = {
@@ -91,6 +92,7 @@ class KafkaLagRules:
         self._rounds.interrupted()
         self._trend.clear()
         self._judge.resumed(at)
+        self._stopped_at = -math.inf
         self._counted_before, self._rows, self._causes.facts = 0, None, None
 
     # --- What is seen --------------------------------------------------------------------------------------------
@@ -173,14 +175,13 @@ class KafkaLagRules:
 
     def _judge_lag(self, at: float) -> None:
         rounds, waiting = self._rounds, self._rounds.waiting
-        growth, drain = self._trend.growth, self._rounds.drain_seconds()
+        if self._causes.stopped(rounds):
+            self._stopped_at = at
+        growth, drain = self._trend.growth, rounds.drain_seconds(max(at - self._stopped_at, self._lately))
         rising = growth is not None and waiting > self._trend.newest
         over = waiting > self._limit
-        bad = over and rounds.known and (rising or drain > self._thresholds.drain_seconds)
-        if bad and self._shrinks(waiting):
-            bad = False  # it has begun to catch up
-        if bad and at - rounds.committed_at < self._patience and self._causes.stopped(rounds):
-            bad = False  # a start of the job takes some time; that it is stopped is another scenario's news
+        late = rising or drain > self._thresholds.drain_seconds
+        bad = over and late and rounds.known and not self._excused(at)
         if at >= self._sample_due:
             self._sample_due = at + self._thresholds.confirm_seconds - 0.5  # rounds come a little late
             if bad:
@@ -198,10 +199,15 @@ class KafkaLagRules:
         elif waiting < self._exit:
             self._rising.good(at)
 
-    def _shrinks(self, waiting: float) -> bool:
-        """Whether the backlog has been getting smaller lately, fast enough."""
-        shorter = waiting < self._trend.newest or waiting < self._rounds.waiting_before
-        return shorter and self._rounds.drain_seconds(self._lately) <= self._thresholds.drain_seconds
+    def _excused(self, at: float) -> bool:
+        """Whether a backlog that is too old now is on its way to be read: the job is starting, or has just begun."""
+        rounds = self._rounds
+        if self._stopped_at == at:  # that it is stopped is another scenario's news
+            return at - rounds.committed_at < self._patience
+        if at - self._stopped_at < self._lately:  # a rate needs some time
+            return True
+        shorter = rounds.waiting < self._trend.newest
+        return shorter and rounds.drain_seconds(self._lately) <= self._thresholds.drain_seconds
 
     def _kind(self, *, warning: bool) -> Kind:
         cause = self._causes.cause(self._rounds)

@@ -18,9 +18,8 @@ _FEWEST_SECONDS = 10.0  # for a rate
 
 class OffsetRounds:
     """The rounds of the last ``seconds``. Of the newest valid one: ``at``; ``end`` and ``committed``, sums over the
-    partitions that are read; ``waiting``, seconds of the oldest unread record (``waiting_before``: two rounds earlier);
-    ``deleted``, records that retention has taken before they were read. ``committed_at``: when commits were last seen
-    moving.
+    partitions that are read; ``waiting``, seconds of the oldest unread record; ``deleted``, records that retention has
+    taken before they were read. ``committed_at``: when commits were last seen moving.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -32,7 +31,7 @@ class OffsetRounds:
         self.at = 0.0
         self.committed_at = 0.0
         self.end = self.committed = self.deleted = 0
-        self.waiting = self.waiting_before = self._waiting_last = 0.0
+        self.waiting = 0.0
         self.retention_seconds = math.inf
 
     def take(self, at: float, facts: OffsetsFacts) -> bool:
@@ -58,7 +57,6 @@ class OffsetRounds:
         if at - self._new_leader_at < _NEW_LEADER_SECONDS:
             return False
         self._facts, self.retention_seconds = facts, facts.retention_seconds
-        self.waiting_before, self._waiting_last = self._waiting_last, self.waiting
         self.waiting, self.deleted = waiting, deleted
         self._keep(at, end, committed)
         return True

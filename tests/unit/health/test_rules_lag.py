@@ -85,13 +85,14 @@ def test_a_stopped_consumer_is_another_scenarios_symptom() -> None:
     assert not verdicts[400].direct
 
 
-@pytest.mark.parametrize(("seconds", "reads"), [(12, 100), (25, 30), (40, 100), (44, 30)])
+@pytest.mark.parametrize("reads", [25, 30, 100])
+@pytest.mark.parametrize("seconds", [12, 17, 22, 28, 35, 40, 44])
 def test_a_restart_of_the_job_and_its_catching_up_never_open(seconds: float, reads: float) -> None:
     def back(flow: Flow) -> None:
         flow.stopped.clear()
         flow.reads = reads
 
-    assert first(_told(_halted, 700, {_FAULT_AT + seconds: back}), State.UNHEALTHY) is None
+    assert first(_told(_halted, 480, {_FAULT_AT + seconds: back}), State.UNHEALTHY) is None
 
 
 def test_a_backlog_that_drains_is_a_warning_with_its_time_to_drain() -> None:
