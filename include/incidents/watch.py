@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from include.health.observations import Seen
 from include.health.verdicts import Assessment
@@ -131,7 +131,10 @@ class Watch:
         """``None`` until something was seen, and the incidents were read, after the follower came."""
         if self._assessment is None or (self._viewed_at < joined and self._store_error is None):
             return None
-        return situation_of(scenario, self._assessment, self._views)
+        situation = situation_of(scenario, self._assessment, self._views)
+        if self._store_error is not None:  # whether it was handed over meanwhile cannot be known
+            return replace(situation, needs_hand_over=False)
+        return situation
 
     def _check(self, joined: float) -> None:
         """Raise when there is nothing to tell."""
@@ -189,7 +192,7 @@ class Watch:
 
     async def _end(self, parts: WatchParts, stream: AsyncIterator[Seen], worker: ThreadPoolExecutor) -> None:
         if self._writing is not None:
-            await asyncio.wait([self._writing])
+            await asyncio.wait([self._writing], timeout=self._pace.store)
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
         await parts.prober.aclose()

@@ -64,5 +64,5 @@ def _table(*columns: str) -> Table:
     table = Table(*columns, box=None, show_header=bool(columns), padding=(0, 2), header_style="dim")
     if not columns:
         for _ in range(2):
-            table.add_column()
+            table.add_column(overflow="fold")
     return table

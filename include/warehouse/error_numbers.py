@@ -128,6 +128,11 @@ def error_number(error: BaseException) -> int | None:
     return number if isinstance(number, int) and number > 0 else None
 
 
+def kind_of(number: int) -> ErrorKind:
+    """What a bare error number says."""
+    return _KIND_OF.get(number, ErrorKind.UNKNOWN)
+
+
 def classify(error: BaseException) -> ErrorKind:
     """What kind of error this is.
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.incidents.model import Incident
     from include.incidents.store import IncidentStore
 
 log = logging.getLogger(__name__)
@@ -30,15 +29,12 @@ def why_undecided(event: dict[str, Any]) -> str:
 def open_or_join(event: dict[str, Any], run_id: str, store: IncidentStore) -> dict[str, Any]:
     """Have the incident on record, and this run's finding in its timeline (once, however often the task is tried).
 
-    The watch has opened it already, within milliseconds of the verdict. If the store lost it since, it is opened anew.
+    The watch has opened it already, within milliseconds of the verdict. Raises ``UnknownIncidentError`` if the store
+    has lost it since: the watch opens it anew if the fault is still there.
     """
-    from include.incidents.errors import UnknownIncidentError
     from include.incidents.model import EntryKind, NewEntry
 
-    try:
-        incident = store.incident(event["incident_id"])
-    except UnknownIncidentError:
-        incident = _open_anew(event, store)
+    incident = store.incident(event["incident_id"])
     if not any(entry.data.get("health_run") == run_id for entry in store.timeline(incident.id)):
         data = {"health_run": run_id, "figures": event["verdict"]["figures"]}
         text = f"Health check of {event['verdict']['scenario']}: {event['message']}"
@@ -56,11 +52,12 @@ def open_or_join(event: dict[str, Any], run_id: str, store: IncidentStore) -> di
 
 def hand_over(event: dict[str, Any], incident_id: str, run_id: str, store: IncidentStore) -> str:
     """Record to whom the incident goes; says so when it went already, or when there is nothing to hand over."""
+    from include.health.verdicts import State
     from include.incidents.model import HandOver
     from include.playbook.names import ScenarioId
 
     scenario = ScenarioId(event["verdict"]["scenario"])
-    if not event["needs_hand_over"]:
+    if not event["needs_hand_over"] or not State(event["verdict"]["state"]).bad:
         message = f"{incident_id} needs no hand-over from {scenario}: it was done before, or another scenario does it."
         log.info(message)
         return message
@@ -69,26 +66,3 @@ def hand_over(event: dict[str, Any], incident_id: str, run_id: str, store: Incid
     message = f"{incident_id} was handed over to {recorded.remediation}" + ("" if first else " (recorded before)")
     log.warning(message)
     return message
-
-
-def _open_anew(event: dict[str, Any], store: IncidentStore) -> Incident:
-    import msgspec
-
-    from include.health.verdicts import Verdict
-    from include.incidents.model import NewIncident
-    from include.playbook.playbook import load_playbook
-    from include.playbook.severity import severity_at_opening
-
-    verdict = msgspec.convert(event["verdict"], Verdict)
-    severity = verdict.severity or severity_at_opening(load_playbook(), verdict.scenario, verdict.cause)
-    new = NewIncident(
-        scenario=verdict.scenario,
-        target=verdict.target,
-        cause=verdict.cause,
-        severity=severity,
-        summary=verdict.reason,
-        onset_at=datetime.fromtimestamp(verdict.onset or verdict.since, UTC),
-        reported_by=ACTOR,
-        reason=f"{event['incident_id']} is not in the incident store any more, and the fault is",
-    )
-    return store.open(new)[0]

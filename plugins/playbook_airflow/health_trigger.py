@@ -36,7 +36,6 @@ class HealthTrigger(BaseTrigger):
     def __init__(self, *, scenario: str, until: float) -> None:
         super().__init__()
         self.scenario, self.until = scenario, until
-        self._began = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """See ``BaseTrigger``."""
@@ -85,7 +84,7 @@ def ended(situation: Situation, overtime: float) -> WatchOutcome | None:
     """
     from include.health.verdicts import State
 
-    if situation.needs_hand_over:
+    if situation.needs_hand_over and situation.verdict.state.bad:  # nothing is done on what is only unknown
         return WatchOutcome.INCIDENT
     if overtime < 0:
         return None

@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped, TaskDeferred
 
 from include.health.verdicts import State, Verdict
+from include.incidents.errors import UnknownIncidentError
 from include.incidents.memory_store import MemoryIncidentStore
 from include.incidents.model import EntryKind, Incident, NewIncident
 from include.incidents.watch import Situation
@@ -110,6 +111,8 @@ HEALTHY, SUSPECT, UNHEALTHY, RECOVERING, UNKNOWN, FLAPPING = State
         (SUSPECT, HANDED_OVER, DECIDE_SECONDS, WatchOutcome.INCIDENT),  # a record
         (UNKNOWN, NO_INCIDENT, -1, None),
         (UNKNOWN, NO_INCIDENT, DECIDE_SECONDS, WatchOutcome.UNDECIDED),
+        (UNKNOWN, WAITS, -1, None),  # after a restart of the triggerer: nothing is handed over unseen
+        (HEALTHY, WAITS, -1, None),
     ],
 )
 def test_how_a_window_ends(
@@ -189,16 +192,9 @@ def test_the_finding_is_in_the_timeline_once_however_often_the_task_is_tried(sto
     assert [e.data["health_run"] for e in observed] == ["run 1"]
 
 
-def test_an_incident_that_the_store_lost_is_opened_anew(store: MemoryIncidentStore) -> None:
-    event = an_event(store)
-    empty = MemoryIncidentStore()
-    result = open_or_join(event, "run 1", empty)
-    (incident,) = empty.open_incidents()
-    assert (result["incident_id"], incident.severity, incident.cause) == (
-        incident.id,
-        Severity.SEV_1,
-        Cause.PROCESS_GONE,
-    )
+def test_an_incident_that_the_store_lost_is_said(store: MemoryIncidentStore) -> None:
+    with pytest.raises(UnknownIncidentError):
+        open_or_join(an_event(store), "run 1", MemoryIncidentStore())
 
 
 def test_a_hand_over_is_recorded_once(store: MemoryIncidentStore) -> None:
@@ -207,6 +203,14 @@ def test_a_hand_over_is_recorded_once(store: MemoryIncidentStore) -> None:
     assert "docs/runbooks/kafka_down.md" in first
     assert second.endswith("(recorded before)")
     assert [h.health_run for h in store.hand_overs(event["incident_id"])] == ["run 1"]
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.HEALTHY, State.SUSPECT])
+def test_what_is_not_bad_is_not_handed_over(store: MemoryIncidentStore, state: State) -> None:
+    event = an_event(store)
+    event["verdict"]["state"] = state.value
+    assert "needs no hand-over" in hand_over(event, event["incident_id"], "run 1", store)
+    assert store.hand_overs(event["incident_id"]) == ()
 
 
 def test_without_need_nothing_is_handed_over(store: MemoryIncidentStore) -> None:

@@ -65,7 +65,7 @@ CASES = [
     Case(live_faults.credentials_revoked, M, Component.MYSQL, (Cause.CREDENTIALS,), SEV_2, 5),
     Case(live_faults.column_dropped, M, Component.MYSQL, (Cause.SCHEMA_MISMATCH,), SEV_2, 5, fresh=True),
     Case(live_faults.disk_full, M, Component.MYSQL, (Cause.DISK_FULL,), SEV_2, 5),
-    Case(live_faults.feed_silent, P, Component.PRODUCER, (Cause.FEED_SILENT,), SEV_2, 10),
+    Case(live_faults.feed_silent, P, Component.PRODUCER, (Cause.FEED_SILENT,), SEV_3, 10),
     Case(live_faults.limited_then_banned, P, Component.PRODUCER, (Cause.BANNED, Cause.RATE_LIMITED), SEV_3, 10),
     Case(live_faults.producer_killed_unsupervised, P, Component.PRODUCER, (Cause.PROCESS_GONE,), SEV_2, 2),
     Case(live_faults.slow_writes, L, Component.LAG, (Cause.SLOW_MYSQL_WRITES,), SEV_2, 90, keep=5),
@@ -109,6 +109,20 @@ def opened_since(store: IncidentStore, moment: float) -> list[Incident]:
     return sorted(recent, key=lambda i: i.opened_at)
 
 
+def _told(store: IncidentStore, begin: float, severity: Severity) -> Incident | None:
+    """The first incident that is bad enough: a warning may have been on record before."""
+    return next((i for i in opened_since(store, begin) if i.severity <= severity), None)
+
+
+def _told_at(store: IncidentStore, incident: Incident, severity: Severity, begin: float) -> float:
+    """When it was opened, or raised, to that severity."""
+    for entry in store.timeline(incident.id):
+        level = entry.data.get("change", {}).get("severity", (None, None))[1]
+        if level is not None and level <= severity and entry.recorded_at.timestamp() >= begin - 0.05:
+            return entry.recorded_at.timestamp()
+    return _latest_opening(store, incident)
+
+
 def _latest_opening(store: IncidentStore, incident: Incident) -> float:
     kinds = (EntryKind.OPENED, EntryKind.REOPENED)
     return max(e.recorded_at.timestamp() for e in store.timeline(incident.id) if e.kind in kinds)
@@ -120,8 +134,8 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
         pipeline.controller.restart("airflow-triggerer", 60)
     calm(pipeline, store)
     with case.fault(pipeline) as begin:
-        first = pipeline.wait_for(lambda: opened_since(store, begin), case.limit + 20, f"an incident of {case}")[0]
-        delay = _latest_opening(store, first) - begin
+        first = pipeline.wait_for(lambda: _told(store, begin, case.severity), case.limit + 20, f"{case} is told")
+        delay = _told_at(store, first, case.severity, begin) - begin
         kind = f"{first.id} {first.severity.label} {first.scenario} {first.cause}"
         print(f"\n{case}: {kind} after {delay:.2f} s (aim {case.aim:g})")
         time.sleep(case.keep)  # the fault goes on: what would open a second incident has its chance
@@ -129,6 +143,8 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
     story = "\n".join(f"{e.recorded_at:%H:%M:%S.%f} {e.kind} {e.text}" for e in store.timeline(first.id))
     assert (first.scenario, first.target) == (case.scenario, case.target), story
     assert resolved.cause in case.causes, story
+    harmed = {case.severity} if case.severity is SEV_4 else set(Severity) - {SEV_4}  # harm to the rows raises it
+    assert resolved.severity in harmed, story
     assert first.severity <= case.severity, story
     assert delay <= case.limit, story
     others = [i for i in opened_since(store, begin) if i.id != first.id]
@@ -150,8 +166,10 @@ def test_the_run_that_saw_it_tells_the_story_in_its_tasks(pipeline: Pipeline, st
         "healthy": "skipped",
         "undecided": "skipped",
     }
-    told = [e for e in store.timeline(incident.id) if e.kind in (EntryKind.OBSERVED, EntryKind.HANDED_OVER)]
-    assert [e.data["health_run"] for e in told if e.data.get("health_run")].count(run) >= 1
+    entries = store.timeline(incident.id)
+    findings = [e for e in entries if e.kind is EntryKind.OBSERVED and e.data.get("health_run") == run]
+    assert len(findings) == 1
+    assert len([e for e in entries if e.kind is EntryKind.HANDED_OVER]) == 1
 
 
 def test_watching_holds_no_worker_slot(pipeline: Pipeline) -> None:

@@ -9,9 +9,11 @@ from include.health.rules.troubles import Kind, Troubles
 from include.playbook.names import Cause, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds
 from include.producer.publisher import PublisherState
+from include.producer.silence import Verdict as Silence
 from include.producer.status import Status
 
 _FEED_SILENT = Kind(Cause.FEED_SILENT, Symptom.FEED_SILENT, Probe.PRODUCER, direct=True)
+_STREAM_SILENT = Kind(Cause.FEED_SILENT, Symptom.FEED_SILENT, Probe.PRODUCER, direct=True, severity=Severity.SEV_3)
 _BANNED = Kind(Cause.BANNED, Symptom.RATE_LIMITED, Probe.EXCHANGE, direct=True, severity=Severity.SEV_2)
 _BANNED_STREAM_ON = Kind(Cause.BANNED, Symptom.RATE_LIMITED, Probe.EXCHANGE, direct=True, severity=Severity.SEV_3)
 _AGAIN = Kind(Cause.RATE_LIMITED, Symptom.RATE_LIMITED, Probe.PRODUCER, direct=True, severity=Severity.SEV_2)
@@ -20,6 +22,8 @@ _ONCE = Kind(Cause.RATE_LIMITED, Symptom.RATE_LIMITED, Probe.PRODUCER, direct=Tr
 _OUTAGE = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True)
 _NETWORK = Kind(Cause.NETWORK, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True)
 _PART_AWAY = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True, warning=True)
+
+_STEADY_LOOKS = 60  # a stream that fell silent often does so again within a minute
 
 
 class ExchangeSide:
@@ -30,6 +34,7 @@ class ExchangeSide:
         define, dwell = troubles.define, thresholds.dwell_seconds
         self._limited, self._outage = define(1, 2, dwell=dwell), define(1, 2, dwell=dwell)
         self._feed_silent = define(1, 3, dwell=dwell)
+        self._stream_silent = define(1, _STEADY_LOOKS, dwell=dwell)
         self._once, self._part_away, self._weight = (define(3, 3) for _ in range(3))
         self.feed, self._limits = TradeFeed(thresholds.stalled_seconds), RateLimits(thresholds.limited_again_seconds)
         self._oracle_failures, self._oracle_code = 0, Code.OK
@@ -128,7 +133,13 @@ class ExchangeSide:
             self._limited.bad(at, kind, lambda: text)
 
     def _judge_ways(self, at: float, facts: ProducerFacts) -> None:
-        if facts.status == Status.POLLING:
+        silent = facts.status == Status.POLLING and facts.silence_verdict == Silence.FEED_AT_FAULT
+        if silent:
+            text = "The stream brings nothing although the exchange trades; trades come in by REST."
+            self._stream_silent.bad(at, _STREAM_SILENT, lambda: text)
+        elif not self._stream_silent.quiet:
+            self._stream_silent.good(at)
+        if facts.status == Status.POLLING and not silent:
             self._part_away.bad(at, _PART_AWAY, lambda: "No stream can be relied on; trades come in by REST.")
         elif self._oracle_failures >= self._thresholds.oracle_failures and not self._outage.confirmed:
             reason = f"The exchange does not answer by REST ({self._oracle_code.value}); trades come in by stream."

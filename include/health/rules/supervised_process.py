@@ -12,9 +12,11 @@ from collections import deque
 from include.health.config import DetectorConfig
 from include.health.observations import Code, Observation, Outcome, Probe, ProcessesFacts
 from include.health.rules.base import Finding, Judge
+from include.health.rules.last_words import last_words
 from include.health.rules.log_hints import LogHints
 from include.health.rules.process_findings import held
 from include.health.rules.process_watch import Life, ProcessWatch
+from include.health.rules.processor_errors import cause_of
 from include.health.rules.troubles import Kind, Troubles
 from include.playbook.names import Cause, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds, StreamProcessorThresholds
@@ -23,6 +25,8 @@ _LOOP_RESTARTS, _LOOP_SECONDS = 3, 120.0
 _BLAME_SECONDS = 180.0  # what it said of its own trouble explains an end within this time
 _GOOD_LOOKS = 3
 _SUPERVISION_SECONDS = 0.95  # it has a process back within that time
+_LAST_WORDS_COUNT_SECONDS = 60.0
+_LAST_WORDS_SECONDS = 1.1  # its log, read each second, may tell why it ended
 _HOST_GAVE_UP = frozenset({"fatal", "backoff"})
 
 
@@ -95,6 +99,8 @@ class SupervisedProcess:
         if self._hints.observe(at, observation):
             self._troubles.changed = True
             self._troubles.evidence.add(at, Probe.LOGS, "log", self._hints.line)
+        if (code := last_words(self._service, observation)) is not None:
+            self.blames(at, *cause_of(code), seconds=_LAST_WORDS_COUNT_SECONDS)
 
     def works(self) -> None:
         """It does its work."""
@@ -105,9 +111,13 @@ class SupervisedProcess:
         """What kept it from working is over."""
         self._blame = None
 
-    def blames(self, at: float, cause: Cause, symptom: Symptom, *, vague: bool = False) -> None:
-        """What keeps it from working, by its own word: why it ends, if it ends. ``vague``: its log may know better."""
-        self._blame = (at, cause, symptom, vague)
+    def blames(
+        self, at: float, cause: Cause, symptom: Symptom, *, vague: bool = False, seconds: float = _BLAME_SECONDS
+    ) -> None:
+        """What keeps it from working, by its own word: why it ends, if it ends within ``seconds``. ``vague``: its log
+        may know better.
+        """
+        self._blame = (at + seconds, cause, symptom, vague)
 
     # --- What follows --------------------------------------------------------------------------------------------
     @property
@@ -207,7 +217,7 @@ class SupervisedProcess:
             self._idle.bad(
                 at, kind, lambda: f"{self._service} was started {at - since:.0f} s ago and does not do its work."
             )
-        if self._recorded:
+        if self._recorded and at - since >= _LAST_WORDS_SECONDS:
             cause, symptom = self._explained(at, Cause.PROCESS_RESTARTED, Symptom.PROCESS_GONE)
             kind = Kind(cause, symptom, Probe.PROCESSES, direct=True, severity=Severity.SEV_4)
             self._restarted.bad(
@@ -217,7 +227,7 @@ class SupervisedProcess:
     def _explained(self, at: float, cause: Cause, symptom: Symptom) -> tuple[Cause, Symptom]:
         """What it said of its own trouble before it ended, or what its log names, says more than that it ended."""
         blame, hint = self._blame, self._hints.cause(at)
-        told = blame is not None and at - blame[0] <= _BLAME_SECONDS
+        told = blame is not None and at <= blame[0]
         if blame is not None and told and (hint is None or not blame[3]):
             return blame[1], blame[2]
         if hint is not None:

@@ -199,7 +199,7 @@ def test_supervision_that_brings_it_back_leaves_a_record() -> None:
     verdicts = _told(_restarted(9), 400, {_FAULT_AT + 25: _works})
     assert changes(verdicts) == ["healthy", "unhealthy", "recovering", "healthy"]
     assert {v.severity for v in verdicts.values() if v.state.bad} == {Severity.SEV_4}
-    assert verdicts[_FAULT_AT + 1].cause is Cause.PROCESS_RESTARTED
+    assert verdicts[_FAULT_AT + 3].cause is Cause.PROCESS_RESTARTED
     assert verdicts[_FAULT_AT + 24].state is State.UNHEALTHY  # not before it has counted a batch
 
 
@@ -207,6 +207,22 @@ def test_a_restart_that_does_not_work_in_time_is_the_scenario_itself() -> None:
     verdicts = _told(_restarted(9), 400)
     assert verdicts[_FAULT_AT + 59].severity is Severity.SEV_4
     assert (verdicts[_FAULT_AT + 63].cause, verdicts[_FAULT_AT + 63].severity) == (Cause.NO_PROGRESS, None)
+
+
+def test_what_its_log_said_last_is_why_it_ended() -> None:
+    """It may end before its health endpoint was asked again: the record must name MySQL's schema all the same."""
+
+    def ends(flow: Flow) -> None:
+        line = "query ended error=WarehouseFailedError: MySQL error 1054 (schema) after 1 attempt in 0.0 s"
+        flow.told[Probe.LOGS] = Observation(
+            probe=Probe.LOGS,
+            outcome=Outcome.OK,
+            facts=LogFacts(errors={"stream_processor": {"schema": 1}}, newest={"stream_processor": line}),
+        )
+        _restarted(9)(flow)
+
+    verdict = _told(ends, 330)[_FAULT_AT + 4]
+    assert (verdict.symptom, verdict.severity) == (Symptom.MYSQL_SCHEMA, Severity.SEV_4)
 
 
 def test_what_it_said_before_it_ended_is_why_it_ended() -> None:
