@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from include.health.verdicts import Assessment, State
+from include.health.verdicts import Assessment, State, Verdict
 from include.incidents.correlation_blind import BlindWatch
 from include.incidents.correlation_healing import Healer
 from include.incidents.correlation_placing import Placer
@@ -32,6 +32,8 @@ class Correlator:
         self._healer = Healer(limits)
         self._placer = Placer(limits)
         self._blind = BlindWatch(limits)
+        self._judged: dict[ScenarioId, Verdict] | None = None
+        self._well = False
 
     def decide(
         self,
@@ -44,20 +46,19 @@ class Correlator:
 
         As long as nothing has been done about a decision it is decided again.
         """
+        if not views and self._calm(assessment):
+            return ()
         step = Step(self._playbook, assessment, views, followed)
         if views:
             self._healer.heal_all(step)
-        if views or not self._calm(assessment):
-            self._placer.place_all(step)
-            keep_up(step, self._symbols)
-            self._blind.watch(step)
+        self._placer.place_all(step)
+        keep_up(step, self._symbols)
+        self._blind.watch(step)
         return tuple(step.decisions)
 
     def _calm(self, assessment: Assessment) -> bool:
-        """All is well, and has been: nothing to look at."""
-        return (
-            not assessment.blind
-            and self._placer.idle
-            and self._blind.idle
-            and all(v.state is State.HEALTHY for v in assessment.verdicts.values())
-        )
+        """All is well, and has been: nothing to look at. The same verdicts are judged once."""
+        if assessment.verdicts is not self._judged:
+            self._judged = assessment.verdicts
+            self._well = all(v.state is State.HEALTHY for v in assessment.verdicts.values())
+        return self._well and not assessment.blind and self._placer.idle and self._blind.idle

@@ -18,7 +18,7 @@ from include.settings import load_settings
 from include.stack.console import console, step
 from tests.detection.baselines import BASELINES
 from tests.detection.judge import OURS, Score, judge, judge_alerts
-from tests.detection.quiet_days import Replayed, replay
+from tests.detection.quiet_days import Replayed, replay_in_halves
 from tests.detection.replay import play
 from tests.detection.stories import STORIES
 
@@ -35,7 +35,7 @@ def main() -> int:
     with step(f"{len(STORIES)} stories, {VARIANTS} times each"):
         scores = score_all()
     with step(f"{DAYS} quiet days"):
-        days = replay(DAYS)
+        days = replay_in_halves(DAYS)
     wide = console if console.is_terminal else Console(width=_WIDTH)
     wide.print(_table(_story_columns(), _story_rows(scores)))
     wide.print(_table(_SUMMARY, _summary_rows(scores)))
@@ -141,8 +141,9 @@ def _summary(scores: Scores, days: Replayed) -> Section:
         [
             f"Aim: no miss, no false alarm, one incident for one fault, each with the right scenario, cause and root: "
             f"{departures} departures in {VARIANTS * len(ours)} runs.",
-            f"Aim: {DAYS} quiet days replay in under 60 s: {days.judge_seconds:.0f} s for {days.steps:,} rounds "
-            f"({days.step_microseconds:.0f} µs each; making them took {days.plant_seconds:.0f} s more).",
+            f"Aim: {DAYS} quiet days replay in under 60 s: {days.judge_seconds:.0f} s for {days.steps:,} rounds, half of "
+            f"them on each of two cores ({days.step_microseconds:.0f} µs each; making them took "
+            f"{days.plant_seconds:.0f} s more).",
             f"Pages in {DAYS} quiet days: {len(days.pages)}; records: {len(days.openings) - len(days.pages)}.",
         ],
     )
