@@ -141,8 +141,8 @@ def _summary(scores: Scores, days: Replayed) -> Section:
         [
             f"Aim: no miss, no false alarm, one incident for one fault, each with the right scenario, cause and root: "
             f"{departures} departures in {VARIANTS * len(ours)} runs.",
-            f"Aim: {DAYS} quiet days replay in under 60 s: {days.judge_seconds:.0f} s for {days.steps:,} rounds, half of "
-            f"them on each of two cores ({days.step_microseconds:.0f} µs each; making them took "
+            f"Aim: {DAYS} quiet days replay in under 60 s: {days.judge_seconds:.0f} s for {days.steps:,} rounds, half "
+            f"of them on each of two cores ({days.step_microseconds:.0f} µs each; making them took "
             f"{days.plant_seconds:.0f} s more).",
             f"Pages in {DAYS} quiet days: {len(days.pages)}; records: {len(days.openings) - len(days.pages)}.",
         ],

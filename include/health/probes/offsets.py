@@ -1,12 +1,14 @@
 """OFFSETS: where each partition of ``crypto-trades`` ends, and where ``spark-group`` is, read in one round.
 
 The committed offsets are read before the ends: records that arrive in between make the lag a little larger, never
-negative. What comes out negative all the same (a topic made anew, a broker whose disk was lost) is reported as it is.
+negative. They are read by a consumer, not by the admin client: librdkafka ends the whole process when the connection
+of an admin request to a coordinator is lost (https://github.com/confluentinc/librdkafka/issues/4605). What comes out
+negative all the same (a topic made anew, a broker whose disk was lost) is reported as it is.
 """
 
 from __future__ import annotations
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
@@ -45,10 +47,10 @@ class KafkaOffsets:
         clock: Clock | None = None,
     ) -> None:
         """``retention_seconds``: what is assumed until the topic's own setting could be read."""
-        self._topic, self._group, self._clock = topic, group, clock or SystemClock()
+        self._topic, self._clock = topic, clock or SystemClock()
         self._look = Look(_LOOK_SECONDS)
         self._admin = AdminClient(client_config(bootstrap_servers, self._look))
-        self._times = RecordTimes(bootstrap_servers, topic)
+        self._times = RecordTimes(bootstrap_servers, topic, group)
         self._retention, self._retention_asked_at = retention_seconds, float("-inf")
 
     def look(self) -> Observation:
@@ -90,9 +92,7 @@ class KafkaOffsets:
 
     def _committed(self, partitions: list[int]) -> dict[int, int]:
         """By partition; those never committed are left out."""
-        wanted = ConsumerGroupTopicPartitions(self._group, [TopicPartition(self._topic, p) for p in partitions])
-        futures = self._admin.list_consumer_group_offsets([wanted], request_timeout=max(0.05, self._look.left))
-        answer = self._look.result(futures[self._group]).topic_partitions or []
+        answer = self._times.committed(partitions, max(0.05, self._look.left))
         if errors := [partition.error for partition in answer if partition.error is not None]:
             raise KafkaException(errors[0])
         return {partition.partition: partition.offset for partition in answer if partition.offset >= 0}

@@ -1,4 +1,6 @@
-"""When single records were written: fetched one by one, and remembered until another one is asked for."""
+"""What a consumer is needed for: a group's offsets, and when single records were written (fetched one by one, and
+remembered until another one is asked for).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ _Key = tuple[int, int | None]  # offset and leader epoch: in a topic made anew t
 class RecordTimes:
     """Timestamps of records of one topic. Between two questions nothing is fetched."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, group: str = CONSUMER_GROUP) -> None:
         self._topic = topic
         self._known: dict[int, tuple[_Key, int]] = {}
         self._warm = False
@@ -25,7 +27,7 @@ class RecordTimes:
                 bootstrap_servers,
                 Look(0),
                 **{
-                    "group.id": CONSUMER_GROUP,  # never joined, nothing is committed: partitions are assigned
+                    "group.id": group,  # never joined, nothing is committed: partitions are assigned
                     "enable.auto.commit": False,
                     "enable.auto.offset.store": False,
                     "auto.offset.reset": "earliest",  # the record has been deleted: the next one there is
@@ -50,6 +52,10 @@ class RecordTimes:
             for partition, moment in self._fetch(missing, seconds).items():
                 self._known[partition] = keys[partition], moment
         return {partition: moment for partition, (_, moment) in self._known.items()}
+
+    def committed(self, partitions: list[int], seconds: float) -> list[TopicPartition]:
+        """What the group has committed. Raises :class:`KafkaException` when its coordinator does not answer in time."""
+        return self._consumer.committed([TopicPartition(self._topic, p) for p in partitions], timeout=seconds)
 
     def close(self) -> None:
         """Close the connection."""
