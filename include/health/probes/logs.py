@@ -16,7 +16,7 @@ class LogsProbe:
     """Reads what was added to ``<folder>/<service>.log`` since the last look."""
 
     name = Probe.LOGS
-    every = 1.0  # why a process ended must be known about as soon as that it did
+    every = 0.5  # why a process ended must be known about as soon as that it did
     deadline = 2.0
     overrun = Outcome.BLIND
 

@@ -26,7 +26,7 @@ _BLAME_SECONDS = 180.0  # what it said of its own trouble explains an end within
 _GOOD_LOOKS = 3
 _SUPERVISION_SECONDS = 0.95  # it has a process back within that time
 _LAST_WORDS_COUNT_SECONDS = 60.0
-_LAST_WORDS_SECONDS = 1.1  # its log, read each second, may tell why it ended
+_LAST_WORDS_SECONDS = 0.6  # its log, read twice a second, may tell why it ended
 _HOST_GAVE_UP = frozenset({"fatal", "backoff"})
 
 
