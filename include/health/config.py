@@ -19,7 +19,7 @@ _SLOW_LOOKS: dict[Probe, float] = {
 }
 
 
-_START_SECONDS = 45.0  # Kafka and Spark, on a busy machine
+_START_SECONDS = 30.0  # Kafka and Spark, on a busy machine
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The health Dags run in the real Airflow; the incident is read from the store tha
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,9 +80,11 @@ def store(pipeline: Pipeline) -> Iterator[IncidentStore]:
 
 
 def calm(pipeline: Pipeline, store: IncidentStore) -> None:
-    """All five Dags watch, and whatever came before is over."""
+    """All five Dags have seen that all is well, and whatever came before is over."""
+    begin = psutil.Process(pipeline.pid("airflow-triggerer")).create_time()
     for dag_id in HEALTH_DAGS:
         pipeline.wait_for(lambda d=dag_id: watching(pipeline, d), 60, f"{dag_id} watches")
+        pipeline.wait_for(lambda d=dag_id: _seen_well(pipeline, d, begin), 120, f"{dag_id} finds all well")
     pipeline.wait_for(lambda: not store.open_incidents(), RESOLVE_SECONDS, "no incident is open")
 
 
@@ -92,6 +95,13 @@ def watching(pipeline: Pipeline, dag_id: str) -> bool:
     job = task["triggerer_job"] or {}
     pid = pipeline.pid("airflow-triggerer")
     return bool(task["state"] == "deferred" and job.get("state") == "running" and _began(pid) <= _moment(job))
+
+
+def _seen_well(pipeline: Pipeline, dag_id: str, begin: float) -> bool:
+    """Its trigger has said so in its log since ``begin``."""
+    logs = (pipeline.settings.home / "airflow" / "logs" / f"dag_id={dag_id}").rglob("*.trigger.*")
+    new = [path.read_text() for path in logs if path.stat().st_mtime >= begin]
+    return any(json.loads(line)["event"].startswith("healthy:") for text in new for line in text.splitlines())
 
 
 def _began(pid: int | None) -> float:

@@ -155,7 +155,7 @@ class MysqlNotWritingRules:
                 self._watch.served()
                 self._canary.good(at)
                 self._refused.good(at)
-        elif not self._excused(at):
+        elif not self._excused(at) or observation.code in STRUCTURAL:  # a clear no is an answer
             self._failed(at, observation)
 
     def _failed(self, at: float, observation: Observation) -> None:

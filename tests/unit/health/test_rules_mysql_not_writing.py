@@ -355,3 +355,11 @@ def test_what_a_person_reads() -> None:
 def test_figures() -> None:
     figures = verdicts([(0, (*WELL, rows(7), locks(2)))], 20)[20].figures
     assert figures == {"canary_seconds": 0.005, "batches": 7, "newest_row_age_seconds": 1.0, "lock_waits": 2}
+
+
+def test_a_clear_no_of_a_young_server_is_an_answer() -> None:
+    """It need not listen yet, but what refuses the account has started."""
+    young, refusal = processes(mysql=runs(7, 1.0)), failed(CANARY, Code.CREDENTIALS, number=1045)
+    verdicts = told((), seconds([(0, (young, refusal))], 4))
+    verdict = verdicts[max(verdicts)]
+    assert (verdict.state, verdict.cause) == (B, Cause.CREDENTIALS)
