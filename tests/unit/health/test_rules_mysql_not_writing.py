@@ -360,6 +360,6 @@ def test_figures() -> None:
 def test_a_clear_no_of_a_young_server_is_an_answer() -> None:
     """It need not listen yet, but what refuses the account has started."""
     young, refusal = processes(mysql=runs(7, 1.0)), failed(CANARY, Code.CREDENTIALS, number=1045)
-    verdicts = told((), seconds([(0, (young, refusal))], 4))
-    verdict = verdicts[max(verdicts)]
+    seen = told(rules(), seconds([(0, (young, refusal))], 4))
+    verdict = seen[max(seen)]
     assert (verdict.state, verdict.cause) == (B, Cause.CREDENTIALS)
