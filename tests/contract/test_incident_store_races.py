@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
 
+import pytest
+
 from include.incidents.errors import StaleVersionError
 from include.incidents.model import EntryKind, HandOver, IncidentState, NewEntry, OpenOutcome
 from include.incidents.store import IncidentStore
@@ -77,6 +79,7 @@ def test_twenty_racing_threads_open_one_incident(backend: Backend) -> None:
     check_one(backend, race(backend, lambda store, _: store.open(new_incident(backend))[1]))
 
 
+@pytest.mark.integration  # twenty interpreters
 def test_twenty_racing_processes_make_the_tables_and_open_one_incident(bare_database: Backend) -> None:
     run = subprocess.run(
         [sys.executable, "-c", _PROCESSES, bare_database.url, str(RACERS)],

@@ -10,6 +10,7 @@ from tests.detection.stories import STORIES
 from tests.detection.story import Story
 
 
+@pytest.mark.integration  # it needs no service, but a quarter of a minute and a core
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_the_story_is_told_as_labelled(story: Story) -> None:
     played = play(story)
