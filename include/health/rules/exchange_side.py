@@ -23,6 +23,7 @@ _OUTAGE = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHAN
 _NETWORK = Kind(Cause.NETWORK, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True)
 _PART_AWAY = Kind(Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE, Probe.EXCHANGE, direct=True, warning=True)
 
+_FEWEST_FAILURES = 2  # one answer may be late, in a market that happens to be quiet
 _STEADY_LOOKS = 60  # a stream that fell silent often does so again within a minute
 
 
@@ -94,7 +95,7 @@ class ExchangeSide:
         silence = facts.silent_seconds
         failures = self._oracle_failures + (self._thresholds.oracle_failures if self.feed.unreachable(at) else 0)
         if (
-            self._oracle_failures
+            self._oracle_failures >= _FEWEST_FAILURES
             and failures >= self._thresholds.oracle_failures
             and silence >= self._thresholds.exchange_outage_seconds
         ):

@@ -431,3 +431,15 @@ def test_supervision_has_a_second_to_bring_it_back(back_after: float, worst: Sev
             assert verdict.state is State.UNHEALTHY
     assert worst in severities
     assert (None in severities) is (worst is None)
+
+
+def test_one_late_answer_in_a_quiet_market_is_no_outage() -> None:
+    """Nothing is traded for more than a minute, and the exchange is slow just when both of us ask."""
+
+    def slow(flow: Flow) -> None:
+        _exchange(Code.TIMEOUT, Code.TIMEOUT)(flow)
+        flow.producer.update(silence_verdict="exchange_unreachable")
+
+    flow = Flow(trades=0.0)
+    verdicts = watched(_rules(), flow, 160, {100: slow, 104: Flow.as_usual})
+    assert {v.state for at, v in verdicts.items() if at > 30} <= {State.HEALTHY, State.SUSPECT}
