@@ -441,5 +441,5 @@ def test_one_late_answer_in_a_quiet_market_is_no_outage() -> None:
         flow.producer.update(silence_verdict="exchange_unreachable")
 
     flow = Flow(trades=0.0)
-    verdicts = watched(_rules(), flow, 160, {100: slow, 104: Flow.as_usual})
+    verdicts = watched(_rules(), flow, 160, {99: slow, 104: Flow.as_usual})
     assert {v.state for at, v in verdicts.items() if at > 30} <= {State.HEALTHY, State.SUSPECT}
