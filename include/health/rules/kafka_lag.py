@@ -252,4 +252,12 @@ class KafkaLagRules:
             "finished_per_second": round(finished, 1),
             "drain_seconds": None if math.isinf(drain) else round(drain, 1),
             "retention_used": round(rounds.waiting / rounds.retention_seconds, 3),
+            "loss_in_seconds": self._loss_in(),
         }
+
+    def _loss_in(self) -> float | None:
+        """When records will be deleted unread if the lag goes on growing as it does; ``None`` if it does not grow."""
+        growth = self._trend.growth
+        if growth is None or growth.slope <= 0 or math.isinf(self._rounds.retention_seconds):
+            return None
+        return round(max(0.0, self._rounds.retention_seconds - self._rounds.waiting) / growth.slope)

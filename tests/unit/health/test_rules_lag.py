@@ -135,6 +135,15 @@ def test_hours_of_slow_growth_with_dips_are_found() -> None:
     assert {v.state for s, v in verdicts.items() if s > when + 60} <= {State.UNHEALTHY, State.RECOVERING}
 
 
+def test_a_growing_lag_tells_when_records_will_be_lost() -> None:
+    """Half of what comes is read: each second the oldest record waits half a second longer, and an hour is kept."""
+    verdicts = _told(_sets(reads=10), _FAULT_AT + 120)
+    assert verdicts[_FAULT_AT - 1].figures["loss_in_seconds"] is None
+    waits = float(verdicts[_FAULT_AT + 120].figures["waiting_seconds"] or 0)
+    loss = float(verdicts[_FAULT_AT + 120].figures["loss_in_seconds"] or 0)
+    assert loss == pytest.approx((3_600 - waits) / 0.5, rel=0.15)
+
+
 def test_a_growth_is_warned_of_before_it_is_too_much() -> None:
     verdicts = _told(_sets(reads=18), 600)
     warned, opened = first(verdicts, State.SUSPECT), first(verdicts, State.UNHEALTHY)
