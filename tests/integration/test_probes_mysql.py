@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -450,6 +451,21 @@ def test_what_was_lost_in_silence_is_found(
             facts = observation.facts
             assert isinstance(facts, AuditFacts)
             assert any(named in text for text in facts.missing), facts
+
+
+def test_a_loss_does_not_heal_by_growing_old(mysql: MySQLServer, looks: Looks, engine: Engine) -> None:
+    feed = feeder(engine)
+    feed.feed(trades(1000, 300, 0))
+    with closing(WarehouseReader(looks.settings)) as reader:
+        lost = max(row.newest_window_end for row in reader.progress()).replace(tzinfo=None) - timedelta(minutes=8)
+    change = "UPDATE moving_averages SET trade_count = trade_count + %s WHERE window_minutes = 1 AND window_start = %s"
+    execute(mysql, change, looks.settings.mysql_database, (1, lost))
+    found = looks.good(Probe.MYSQL_AUDIT).missing
+    assert len(found) == len(SYMBOLS)
+    feed.feed(trades(1300, 600, 30))  # an hour of new minutes: the sample has gone on
+    assert looks.good(Probe.MYSQL_AUDIT).missing == found
+    execute(mysql, change, looks.settings.mysql_database, (-1, lost))
+    assert looks.good(Probe.MYSQL_AUDIT).missing == ()
 
 
 def test_a_window_length_that_was_added_is_not_missed_before(settings: Settings, engine: Engine) -> None:

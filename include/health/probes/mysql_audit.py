@@ -19,13 +19,14 @@ from include.warehouse.windows import Average
 
 SAMPLE_MINUTES = 20  # windows that begin so shortly before the newest minute are checked
 _MINUTES_READ = 2 * SAMPLE_MINUTES  # as many again, to find an id behind which nothing is older than the sample
+_MOST_MINUTES = 1_440  # that the sample is made longer by, for windows that were found wrong
 _MOST_NAMED = 20
 
 # One snapshot: a batch that commits between two of the queries is in all of their answers, or in none.
 _SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 _MINUTES = (
     "SELECT minute_start, price_sum, quote_sum, volume, trade_count, first_trade_id, last_trade_id, last_price"
-    " FROM trade_minutes WHERE symbol = %s ORDER BY minute_start DESC LIMIT %s"
+    " FROM trade_minutes WHERE symbol = %s AND minute_start >= %s ORDER BY minute_start DESC LIMIT %s"
 )
 _AVERAGES = (
     "SELECT window_start, sma, vwap, trade_count, volume, first_trade_id, last_trade_id, last_price"
@@ -41,7 +42,10 @@ Minutes = Mapping[int, TradeSums]  # of one symbol, by minute since the epoch
 
 
 class MysqlAuditProbe:
-    """Of each symbol, the newest windows of every length against the minutes, and the minutes against the ids."""
+    """Of each symbol, the newest windows of every length against the minutes, and the minutes against the ids.
+
+    A window that was found wrong is looked at again until it is right: a loss does not heal by growing old.
+    """
 
     name = Probe.MYSQL_AUDIT
     every = 60.0
@@ -52,6 +56,7 @@ class MysqlAuditProbe:
         self._symbols, self._lengths = settings.symbols, settings.windows
         self._link = Link(settings, self.deadline, keep=False, clock=clock)
         self._oldest: dict[tuple[str, int], int] = {}
+        self._wrong_since: dict[str, int] = {}  # by symbol: the minute with which the oldest wrong window begins
 
     def look(self) -> Observation:
         """``AuditFacts``."""
@@ -65,19 +70,37 @@ class MysqlAuditProbe:
         session.run(_SNAPSHOT)
         checked, problems = 0, list[str]()
         for symbol in self._symbols:
-            minutes = {to_minute(row[0]): _sums(row[1:]) for row in session.rows(_MINUTES, symbol, _MINUTES_READ)}
-            if not minutes:
+            newest = self._minutes(session, symbol, 0, _MINUTES_READ)
+            if not newest:
                 continue
-            first, last = max(minutes) - SAMPLE_MINUTES + 1, max(minutes)
+            last, minutes = max(newest), newest
+            if (since := self._wrong_since.get(symbol)) is not None:
+                minutes = newest | self._minutes(session, symbol, since, _MOST_MINUTES)
+            first = max(last - _MOST_MINUTES, min(last - SAMPLE_MINUTES + 1, self._wrong_since.get(symbol, last)))
+            wrong: dict[int, str] = {}
             for length in self._lengths:
                 since = max(first, self._known_since(session, symbol, length, first))
                 rows = session.rows(_AVERAGES, symbol, length, from_minute(since), from_minute(last))
                 expected = expected_windows(symbol, length, since, last, minutes)
                 checked += len(expected)
-                problems += window_problems(symbol, length, expected, {to_minute(row[0]): row[1:] for row in rows})
-            problems += self._id_problems(session, symbol, minutes)
+                found = window_problems(symbol, length, expected, {to_minute(row[0]): row[1:] for row in rows})
+                problems += found.values()
+                wrong |= found
+            problems += self._id_problems(session, symbol, newest)
             checked += 1
+            self._remember(symbol, wrong)
         return AuditFacts(checked=checked, missing=_named(problems))
+
+    def _minutes(self, session: Session, symbol: str, since: int, most: int) -> dict[int, TradeSums]:
+        """The newest ones since a minute."""
+        rows = session.rows(_MINUTES, symbol, from_minute(since), most)
+        return {to_minute(row[0]): _sums(row[1:]) for row in rows}
+
+    def _remember(self, symbol: str, wrong: Mapping[int, str]) -> None:
+        if wrong:
+            self._wrong_since[symbol] = min(wrong)
+        else:
+            self._wrong_since.pop(symbol, None)
 
     def _known_since(self, session: Session, symbol: str, length: int, first: int) -> int:
         """The minute from which on windows of this length are expected.
@@ -118,9 +141,12 @@ def expected_windows(symbol: str, length: int, first: int, last: int, minutes: M
 
 def window_problems(
     symbol: str, length: int, expected: Mapping[int, Average], rows: Mapping[int, tuple[Any, ...]]
-) -> list[str]:
-    """How the rows of ``moving_averages`` (by beginning; columns from ``sma`` on) differ from what is expected."""
-    problems = []
+) -> dict[int, str]:
+    """How the rows of ``moving_averages`` (by beginning; columns from ``sma`` on) differ from what is expected.
+
+    In words, by the beginning of the window.
+    """
+    problems = {}
     for start in sorted(expected.keys() | rows.keys()):
         if start not in rows:
             wrong = "no row"
@@ -130,7 +156,7 @@ def window_problems(
             wrong = ", ".join(_differing(expected[start], rows[start]))
             wrong = wrong and f"wrong {wrong}"
         if wrong:
-            problems.append(f"{symbol} {length} min from {_moment(start)}: {wrong}")
+            problems[start] = f"{symbol} {length} min from {_moment(start)}: {wrong}"
     return problems
 
 

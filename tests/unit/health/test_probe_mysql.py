@@ -192,14 +192,15 @@ def change(index: int, value: object) -> Callable[[tuple[Any, ...]], tuple[Any, 
 def test_each_disagreement_is_named(damage: Callable[[Any], Any] | None, problem: str) -> None:
     windows = expected_windows("A", 5, 10, 10, {10: sums(1, 5)})
     good = {10: row(windows[10])}
-    assert window_problems("A", 5, windows, good) == []
+    assert window_problems("A", 5, windows, good) == {}
     bad = {} if damage is None else {10: damage(good[10])}
-    assert window_problems("A", 5, windows, bad) == [problem]
+    assert list(window_problems("A", 5, windows, bad).values()) == [problem]
 
 
 def test_a_row_without_trades_is_named_too() -> None:
     window = expected_windows("A", 1, 10, 10, {10: sums(1, 5)})[10]
-    assert window_problems("A", 1, {}, {10: row(window)}) == ["A 1 min from 1970-01-01T00:10Z: a row without trades"]
+    found = window_problems("A", 1, {}, {10: row(window)})
+    assert found == {10: "A 1 min from 1970-01-01T00:10Z: a row without trades"}
 
 
 def test_ids_are_compared_from_where_they_part_cleanly() -> None:
