@@ -78,15 +78,21 @@ def prepare(settings: Settings, java: Java) -> list[str]:
     return [*base[:1], f"-Xms{heap}", f"-Xmx{heap}", *base[1:], "kafka.Kafka", str(properties)]
 
 
+def new_cluster_id() -> str:
+    """A random id in Kafka's form. One that begins with a dash would be taken for an option, so none does."""
+    while (cluster_id := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
+
+
 def _format(base: list[str], properties: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     command = [
         *base,
         "kafka.tools.StorageTool",
         "format",
         "--ignore-formatted",
         "-t",
-        cluster_id,
+        new_cluster_id(),
         "-c",
         str(properties),
     ]
