@@ -25,7 +25,7 @@ from tests.support import live_faults
 from tests.support.live_faults import Fault
 from tests.support.pipeline import Pipeline
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 RESOLVE_SECONDS = 180.0
 HEALTH_DAGS = tuple(f"health_{scenario}" for scenario in ScenarioId)
@@ -151,9 +151,8 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
     story = "\n".join(f"{e.recorded_at:%H:%M:%S.%f} {e.kind} {e.text}" for e in store.timeline(first.id))
     assert (first.scenario, first.target) == (case.scenario, case.target), story
     assert resolved.cause in case.causes, story
-    harmed = {case.severity} if case.severity is SEV_4 else set(Severity) - {SEV_4}  # harm to the rows raises it
-    assert resolved.severity in harmed, story
-    assert first.severity <= case.severity, story
+    assert first.severity <= case.severity, story  # harm to the rows may have raised it
+    assert (first.severity is SEV_4) == (case.severity is SEV_4), story  # a record is no page
     assert delay <= case.limit, story
     others = [i for i in opened_since(store, begin) if i.id != first.id]
     assert others == [], f"{others}\n{story}"
