@@ -154,7 +154,8 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
     assert first.severity <= case.severity, story  # harm to the rows may have raised it
     assert (first.severity is SEV_4) == (case.severity is SEV_4), story  # a record is no page
     assert delay <= case.limit, story
-    others = [i for i in opened_since(store, begin) if i.id != first.id]
+    # warnings are records: a job that catches up slowly may leave one about the lag
+    others = [i for i in opened_since(store, begin) if i.id != first.id and i.severity is not SEV_4]
     assert others == [], f"{others}\n{story}"
     assert store.verify(first.id) == ()
 
