@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-import pendulum
 from airflow.sdk import dag
 
 from include.playbook.doc import dag_doc
 from include.playbook.names import ScenarioId
-from playbook_airflow.health_workflow import health_workflow
-from playbook_airflow.tags import DagTag
+from playbook_airflow.health_workflow import HEALTH_DAG, health_workflow
 
 
 @dag(
     dag_id="health_kafka_lag",
-    schedule="@continuous",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
-    max_active_runs=1,
-    default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=5)},
-    tags=[DagTag.HEALTH],
     description="Watches the lag of spark-group",
     doc_md=dag_doc(ScenarioId.KAFKA_LAG),
+    **HEALTH_DAG,
 )
 def health_kafka_lag() -> None:
     health_workflow(ScenarioId.KAFKA_LAG)

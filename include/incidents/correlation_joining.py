@@ -33,12 +33,7 @@ _SPECIFIC = frozenset(
 def opening(step: Step, verdict: Verdict, reason: Reason, text: str) -> Open:
     """An incident of its own."""
     return Open(
-        at=step.at,
-        scenario=verdict.scenario,
-        target=verdict.target,
-        reason=reason,
-        text=text,
-        evidence=verdict.evidence,
+        **step.about(verdict, reason, text),
         cause=verdict.cause,
         severity=step.severity_of(verdict),
         onset=verdict.onset or verdict.since or step.at,
@@ -52,12 +47,7 @@ def joining(step: Step, verdict: Verdict, root: Candidate, into: Place, own: Ope
         return _merging(step, verdict, root, into, own)
     symptom = verdict.symptom or Symptom.NOT_OBSERVABLE
     return Adopt(
-        at=step.at,
-        scenario=verdict.scenario,
-        target=verdict.target,
-        reason=root.reason,
-        text=f"{verdict.reason} {_responsible(root, symptom)}",
-        evidence=verdict.evidence,
+        **step.about(verdict, root.reason, f"{verdict.reason} {_responsible(root, symptom)}"),
         into=into,
         symptom=symptom,
         onset=verdict.onset or step.at,
@@ -103,13 +93,10 @@ def _explained(finder: RootFinder, verdict: Verdict) -> bool:
 
 
 def _merging(step: Step, verdict: Verdict, root: Candidate, into: Place, own: OpenView) -> Merge:
+    reason = Reason.ROOT_FOUND_LATE if root.reason is Reason.EXPLAINED else root.reason
+    about = step.about(verdict, reason, f"{verdict.reason} {_responsible(root, 'it')}")
     return Merge(
-        at=step.at,
-        scenario=verdict.scenario,
-        target=own.incident.target,
-        reason=Reason.ROOT_FOUND_LATE if root.reason is Reason.EXPLAINED else root.reason,
-        text=f"{verdict.reason} {_responsible(root, 'it')}",
-        evidence=verdict.evidence,
+        **about | {"target": own.incident.target},
         incident_id=own.incident.id,
         into=into,
         symptom=verdict.symptom or Symptom.NOT_OBSERVABLE,

@@ -162,16 +162,7 @@ class Placer:
         return None
 
     def _held(self, verdict: Verdict, step: Step, reason: Reason, text: str, until: float) -> Hold:
-        return Hold(
-            at=step.at,
-            scenario=verdict.scenario,
-            target=verdict.target,
-            reason=reason,
-            text=f"{verdict.reason} {text}",
-            evidence=verdict.evidence,
-            until=until,
-            episode=verdict.onset,
-        )
+        return Hold(**step.about(verdict, reason, f"{verdict.reason} {text}"), until=until, episode=verdict.onset)
 
     def _opening(
         self, step: Step, finder: RootFinder, verdict: Verdict, found: list[Candidate], wait: _Wait
@@ -211,14 +202,4 @@ class Placer:
 
     def _suppress(self, step: Step, verdict: Verdict, reason: Reason, text: str) -> None:
         self._waits.pop(verdict.scenario, None)
-        step.decide(
-            Suppress(
-                at=step.at,
-                scenario=verdict.scenario,
-                target=verdict.target,
-                reason=reason,
-                text=text,
-                evidence=verdict.evidence,
-                episode=verdict.onset,
-            )
-        )
+        step.decide(Suppress(**step.about(verdict, reason, text), episode=verdict.onset))

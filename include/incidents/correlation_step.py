@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from include.health.verdicts import Assessment, State, Verdict
 from include.incidents.decisions import Adopt, Decision, Hold, Merge, Open, Place, Reason, Suppress
@@ -66,6 +67,17 @@ class Step:
         return verdict.severity is Severity.SEV_4 or (
             is_confirmed(verdict) and self.severity_of(verdict) is Severity.SEV_4
         )
+
+    def about(self, verdict: Verdict, reason: Reason, text: str) -> dict[str, Any]:
+        """What every decision about this verdict says, whatever its kind."""
+        return {
+            "at": self.at,
+            "scenario": verdict.scenario,
+            "target": verdict.target,
+            "reason": reason,
+            "text": text,
+            "evidence": verdict.evidence,
+        }
 
     def deadline(self, limits: CorrelationLimits) -> float:
         """When a symptom must be clear whose root is healthy from now on."""

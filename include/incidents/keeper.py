@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from include.incidents.base_store import REOPEN
 from include.incidents.correlation_step import moment
 from include.incidents.decisions import Adopt, Decision, Hold, Open, RaiseSeverity, Reason, Suppress
 from include.incidents.errors import IncidentStoreError, StaleVersionError, StoreUnavailableError
@@ -22,7 +23,6 @@ from include.incidents.store import IncidentStore
 from include.runtime.clock import Clock, SystemClock
 from include.runtime.logging import get_logger
 
-REOPEN = timedelta(minutes=10)  # a record so soon after a real incident of the same target belongs to that one
 _MOST_REMEMBERED = 100
 _LATE_SECONDS = 2.0
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from include.health.observations import Seen
 from include.health.verdicts import Assessment
+from include.incidents.base_store import REOPEN
 from include.incidents.decisions import Decision
-from include.incidents.keeper import REOPEN
 from include.incidents.situation import OpenView
 from include.incidents.store import IncidentStore
 from include.playbook.names import ScenarioId

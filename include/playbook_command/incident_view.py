@@ -13,7 +13,7 @@ from include.incidents.model import AttachedSymptom, Entry, Incident
 from include.incidents.store import IncidentStore
 from include.playbook.names import Severity
 
-_COLOURS = {Severity.SEV_1: "bold red", Severity.SEV_2: "red", Severity.SEV_3: "yellow", Severity.SEV_4: "dim"}
+SEVERITY_COLOURS = {Severity.SEV_1: "bold red", Severity.SEV_2: "red", Severity.SEV_3: "yellow", Severity.SEV_4: "dim"}
 _LATE_SECONDS = 2.0
 
 
@@ -90,7 +90,7 @@ def _ending(incident: Incident) -> str:
 
 
 def _severity(severity: Severity) -> str:
-    return f"[{_COLOURS[severity]}]{severity.label}[/]"
+    return f"[{SEVERITY_COLOURS[severity]}]{severity.label}[/]"
 
 
 def _moment(moment: datetime) -> str:

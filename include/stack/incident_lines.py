@@ -9,9 +9,8 @@ from rich.text import Text
 from include.incidents.errors import StoreUnavailableError
 from include.incidents.factory import store_from_settings
 from include.incidents.model import Incident
+from include.playbook_command.incident_view import SEVERITY_COLOURS
 from include.settings import Settings
-
-_COLOURS = {1: "bold red", 2: "red", 3: "yellow", 4: "dim"}  # by severity
 
 
 def incident_lines(settings: Settings) -> list[Text]:
@@ -29,4 +28,4 @@ def incident_lines(settings: Settings) -> list[Text]:
 def _line(incident: Incident) -> Text:
     about = (incident.id, incident.severity.label, incident.scenario, incident.state)
     text = f"{'  '.join(about)}  since {incident.onset_at:%H:%M:%S} UTC: {incident.summary}"
-    return Text(text, style=_COLOURS[incident.severity])
+    return Text(text, style=SEVERITY_COLOURS[incident.severity])

@@ -74,9 +74,10 @@ class MysqlAuditProbe:
             if not newest:
                 continue
             last, minutes = max(newest), newest
+            first = last - SAMPLE_MINUTES + 1
             if (since := self._wrong_since.get(symbol)) is not None:
                 minutes = newest | self._minutes(session, symbol, since, _MOST_MINUTES)
-            first = max(last - _MOST_MINUTES, min(last - SAMPLE_MINUTES + 1, self._wrong_since.get(symbol, last)))
+                first = max(last - _MOST_MINUTES, min(first, since))
             wrong: dict[int, str] = {}
             for length in self._lengths:
                 since = max(first, self._known_since(session, symbol, length, first))

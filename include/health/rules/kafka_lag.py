@@ -15,12 +15,13 @@ from include.health.observations import (
     ProcessorFacts,
     RowsFacts,
 )
-from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.base import Figures, Finding
 from include.health.rules.lag_causes import LagCauses
 from include.health.rules.lag_trend import LagTrend
 from include.health.rules.offset_rounds import OffsetRounds
-from include.health.rules.troubles import Kind, Troubles
-from include.health.verdicts import State, Verdict
+from include.health.rules.trouble_rules import TroubleRules
+from include.health.rules.troubles import Kind
+from include.health.verdicts import State
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import LagThresholds
 
@@ -39,7 +40,7 @@ _RETENTION = Kind(Cause.RETENTION_LOSS, Symptom.LAG_GROWS, Probe.OFFSETS, direct
 _LOSS = Kind(Cause.RETENTION_LOSS, Symptom.LAG_GROWS, Probe.OFFSETS, direct=True, severity=Severity.SEV_1)
 
 
-class KafkaLagRules:
+class KafkaLagRules(TroubleRules):
     """See the module's text and :class:`include.health.rules.base.Rules`."""
 
     scenario = ScenarioId.KAFKA_LAG
@@ -47,14 +48,13 @@ class KafkaLagRules:
     needs = frozenset({Probe.OFFSETS})
 
     def __init__(self, thresholds: LagThresholds, config: DetectorConfig) -> None:
+        super().__init__(thresholds, config)
         self._thresholds = t = thresholds
         interval = config.micro_batch_seconds
         self._limit = max(t.waiting_seconds, 3 * interval)
         self._warning = max(t.warning_seconds, 2 * interval)
         self._patience = _START_FACTOR * self._limit
         self._exit = max(t.exit_seconds, 2 * interval)
-        self._judge = Judge(self.scenario, self.target, thresholds, config)
-        self._troubles = Troubles(self._judge.evidence)
         define = self._troubles.define
         looks = math.ceil(t.exit_for_seconds / t.confirm_seconds)
         self._retention = define(2, 3, dwell=t.dwell_seconds)
@@ -78,13 +78,6 @@ class KafkaLagRules:
             Probe.PROCESSOR: self._processor,
             Probe.MYSQL_LEDGER: self._ledger,
         }
-
-    def verdict(self, at: float) -> Verdict:
-        """See :class:`Rules`."""
-        if not self._troubles.changed and self._judge.settled(at):
-            return self._judge.verdict
-        self._troubles.changed = False
-        return self._judge.conclude(at, self._finding(at), self._figures())
 
     def resumed(self, at: float) -> None:
         """See :class:`Rules`."""
@@ -240,7 +233,7 @@ class KafkaLagRules:
             return Finding(state=State.SUSPECT, cause=kind.cause, symptom=kind.symptom, reason=reason)
         return Finding(state=State.HEALTHY, reason="What waits in crypto-trades is read in good time.")
 
-    def _figures(self) -> Figures:
+    def _figures(self, _at: float) -> Figures:
         rounds = self._rounds
         if not self._seen_at:
             return {}

@@ -21,13 +21,14 @@ from include.health.observations import (
     RowsFacts,
     SchemaFacts,
 )
-from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.base import Figures, Finding
 from include.health.rules.log_hints import LogHints
 from include.health.rules.mysql_causes import PASSING, SENTENCES, STRUCTURAL
 from include.health.rules.mysql_processor import Expected, ProcessorWrites, known_cause
 from include.health.rules.process_findings import held, restarted
 from include.health.rules.process_watch import Life, ProcessWatch
-from include.health.rules.troubles import Kind, Troubles
+from include.health.rules.trouble_rules import TroubleRules
+from include.health.rules.troubles import Kind
 from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import MysqlThresholds
@@ -38,7 +39,7 @@ _LOCKS_KNOWN_SECONDS = 30.0  # three looks
 _GONE, _OK = Life.GONE, Outcome.OK  # looking up a member takes long
 
 
-class MysqlNotWritingRules:
+class MysqlNotWritingRules(TroubleRules):
     """See the module's text and :class:`include.health.rules.base.Rules`."""
 
     scenario = ScenarioId.MYSQL_NOT_WRITING
@@ -46,10 +47,10 @@ class MysqlNotWritingRules:
     needs = frozenset({Probe.MYSQL_CANARY})
 
     def __init__(self, thresholds: MysqlThresholds, config: DetectorConfig) -> None:
+        super().__init__(thresholds, config)
         self._thresholds = t = thresholds
-        self._judge = Judge(self.scenario, self.target, thresholds, config)
         self._watch, self._hints = ProcessWatch(self.target.value, config), LogHints(self.target.value)
-        self._troubles = troubles = Troubles(self._judge.evidence)
+        troubles = self._troubles
         self._gone = troubles.define(t.gone_samples, 1, dwell=t.dwell_seconds)
         self._canary = troubles.define(t.canary_failures, t.canary_successes, dwell=t.dwell_seconds)
         self._refused = troubles.define(2, t.canary_successes, dwell=t.dwell_seconds)
@@ -84,10 +85,7 @@ class MysqlNotWritingRules:
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
-        if not self._troubles.changed and self._judge.settled(at):
-            return self._judge.verdict
-        self._troubles.changed = False
-        verdict = self._judge.conclude(at, self._finding(at), self._figures())
+        verdict = super().verdict(at)
         if verdict.state.bad:
             self._watch.accounted()
         return verdict
@@ -117,7 +115,7 @@ class MysqlNotWritingRules:
         quiet = at - self._wanted_at > self._thresholds.ledger_stalled_seconds
         return self._advances >= self._thresholds.ledger_advances or quiet
 
-    def _figures(self) -> Figures:
+    def _figures(self, _at: float) -> Figures:
         return {
             "canary_seconds": self._seconds and round(self._seconds, 4),
             "batches": self._batches,

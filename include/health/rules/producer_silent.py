@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from include.health.config import DetectorConfig
 from include.health.observations import Observation, OffsetsFacts, Outcome, Probe, ProducerFacts
-from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.base import Figures, Finding
 from include.health.rules.exchange_side import ExchangeSide
 from include.health.rules.supervised_process import SupervisedProcess
-from include.health.rules.troubles import Kind, Troubles
-from include.health.verdicts import State, Verdict
+from include.health.rules.trouble_rules import TroubleRules
+from include.health.rules.troubles import Kind
+from include.health.verdicts import State
 from include.playbook.names import Cause, Component, ScenarioId, Symptom
 from include.playbook.thresholds import ProducerThresholds
 from include.producer.flood import FloodState
@@ -33,7 +34,7 @@ _GAP = Kind(Cause.SILENT_LOSS, Symptom.ID_GAP, Probe.PRODUCER, direct=True)
 _NO_MESSAGES = Kind(Cause.UNKNOWN, Symptom.NO_NEW_MESSAGES, Probe.OFFSETS)
 
 
-class ProducerSilentRules:
+class ProducerSilentRules(TroubleRules):
     """See the module's text and :class:`include.health.rules.base.Rules`."""
 
     scenario = ScenarioId.PRODUCER_SILENT
@@ -41,9 +42,8 @@ class ProducerSilentRules:
     needs = frozenset({Probe.PRODUCER})
 
     def __init__(self, thresholds: ProducerThresholds, config: DetectorConfig) -> None:
+        super().__init__(thresholds, config)
         self._thresholds = t = thresholds
-        self._judge = Judge(self.scenario, self.target, thresholds, config)
-        self._troubles = Troubles(self._judge.evidence)
         define = self._troubles.define
         self._process = SupervisedProcess(
             self.target.value,
@@ -71,13 +71,6 @@ class ProducerSilentRules:
             Probe.OFFSETS: self._offsets,
             Probe.LOGS: self._process.logs,
         }
-
-    def verdict(self, at: float) -> Verdict:
-        """See :class:`Rules`."""
-        if not self._troubles.changed and self._judge.settled(at):
-            return self._judge.verdict
-        self._troubles.changed = False
-        return self._judge.conclude(at, self._finding(at), self._figures(at))
 
     def resumed(self, at: float) -> None:
         """See :class:`Rules`."""

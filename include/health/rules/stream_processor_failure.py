@@ -13,13 +13,14 @@ from include.health.observations import (
     Probe,
     ProcessorFacts,
 )
-from include.health.rules.base import Figures, Finding, Judge
+from include.health.rules.base import Figures, Finding
 from include.health.rules.batch_history import BatchHistory
 from include.health.rules.processor_errors import cause_of
 from include.health.rules.running_batch import RunningBatch
 from include.health.rules.supervised_process import SupervisedProcess
-from include.health.rules.troubles import Kind, Troubles
-from include.health.verdicts import State, Verdict
+from include.health.rules.trouble_rules import TroubleRules
+from include.health.rules.troubles import Kind
+from include.health.verdicts import State
 from include.playbook.names import Cause, Component, ScenarioId, Symptom
 from include.playbook.thresholds import StreamProcessorThresholds
 
@@ -37,7 +38,7 @@ _ERROR_LINES = Kind(Cause.UNKNOWN, None, Probe.LOGS, direct=True, warning=True)
 _NO_PROGRESS = Kind(Cause.NO_PROGRESS, Symptom.NO_PROGRESS, Probe.PROCESSOR)
 
 
-class StreamProcessorFailureRules:
+class StreamProcessorFailureRules(TroubleRules):
     """See the module's text and :class:`include.health.rules.base.Rules`."""
 
     scenario = ScenarioId.STREAM_PROCESSOR_FAILURE
@@ -45,10 +46,9 @@ class StreamProcessorFailureRules:
     needs = frozenset({Probe.PROCESSOR})
 
     def __init__(self, thresholds: StreamProcessorThresholds, config: DetectorConfig) -> None:
+        super().__init__(thresholds, config)
         self._thresholds = t = thresholds
         self._interval = config.micro_batch_seconds
-        self._judge = Judge(self.scenario, self.target, thresholds, config)
-        self._troubles = Troubles(self._judge.evidence)
         define = self._troubles.define
         self._failed = define(1, 3, dwell=t.dwell_seconds)
         self._process = SupervisedProcess(
@@ -83,13 +83,6 @@ class StreamProcessorFailureRules:
             Probe.MYSQL_CANARY: self._running.mysql,
             Probe.LOGS: self._logs,
         }
-
-    def verdict(self, at: float) -> Verdict:
-        """See :class:`Rules`."""
-        if not self._troubles.changed and self._judge.settled(at):
-            return self._judge.verdict
-        self._troubles.changed = False
-        return self._judge.conclude(at, self._finding(at), self._figures())
 
     def resumed(self, at: float) -> None:
         """See :class:`Rules`."""
@@ -260,7 +253,7 @@ class StreamProcessorFailureRules:
             return Finding(state=State.HEALTHY, reason="The query runs, and batches are finished.")
         return Finding(state=State.HEALTHY, reason=f"stream_processor says that it is {facts.status}.")
 
-    def _figures(self) -> Figures:
+    def _figures(self, _at: float) -> Figures:
         facts = self._facts
         if facts is None:
             return {}
