@@ -73,7 +73,8 @@ class MysqlThresholds(Thresholds):
     ledger_stalled_seconds: Seconds
     phase_seconds: Seconds  # a batch in its MySQL phase
     ledger_advances: Samples  # to be healthy again
-    locked_per_minute: Samples
+    locked_per_minute: Samples  # lock errors of the job
+    locked_canaries: Samples  # in a row that found the table locked
     audit_failures: Samples
     disk_free_share: Share
 

@@ -54,6 +54,8 @@ class MysqlNotWritingRules(TroubleRules):
         self._gone = troubles.define(t.gone_samples, 1, dwell=t.dwell_seconds)
         self._canary = troubles.define(t.canary_failures, t.canary_successes, dwell=t.dwell_seconds)
         self._refused = troubles.define(2, t.canary_successes, dwell=t.dwell_seconds)
+        self._blocked = troubles.define(t.locked_canaries, t.canary_successes, dwell=t.dwell_seconds)
+        self._looks = (self._canary, self._refused, self._blocked)
         self._writes = troubles.define(2, 1, dwell=t.dwell_seconds)
         self._locked = troubles.define(1, 10, dwell=t.dwell_seconds)
         self._waiting = troubles.define(2, 2, dwell=t.dwell_seconds)
@@ -149,10 +151,10 @@ class MysqlNotWritingRules(TroubleRules):
         if observation.outcome is _OK:
             if isinstance(observation.facts, RoundTripFacts):
                 self._seconds = observation.facts.seconds
-            if not (self._canary.quiet and self._refused.quiet and self._watch.has_served):
+            if not (self._watch.has_served and all(look.quiet for look in self._looks)):
                 self._watch.served()
-                self._canary.good(at)
-                self._refused.good(at)
+                for look in self._looks:
+                    look.good(at)
         elif not self._excused(at) or observation.code in STRUCTURAL:  # a clear no is an answer
             self._failed(at, observation)
 
@@ -160,7 +162,9 @@ class MysqlNotWritingRules(TroubleRules):
         self._hit(at)
         kind, sentence = self._failure(at, observation)
         number = f" (error {observation.number})" if observation.number else ""
-        self._canary.bad(at, kind, lambda: f"{sentence}{number}.")
+        # most locks end by themselves, as when a table is altered between two batches
+        look = self._blocked if observation.code is Code.LOCKED else self._canary
+        look.bad(at, kind, lambda: f"{sentence}{number}.")
         if observation.code in STRUCTURAL:
             self._refused.bad(at, kind, lambda: f"{sentence}{number}.")
 

@@ -85,6 +85,7 @@ def rules() -> MysqlNotWritingRules:
         "phase_seconds": 10,
         "ledger_advances": 2,
         "locked_per_minute": 5,
+        "locked_canaries": 4,
         "audit_failures": 2,
         "disk_free_share": 0.03,
         "flaps": 3,
@@ -145,7 +146,8 @@ STORIES: dict[str, tuple[list[Phase], list[Then]]] = {
         [(0, WELL), (10, failing(Code.CAPACITY, 1040))],
         [Then(11, S), Then(12, B, Cause.CONNECTIONS)],
     ),
-    "a table is locked": ([(0, WELL), (10, failing(Code.LOCKED, 1205))], [Then(11, S), Then(12, B, Cause.LOCKS)]),
+    "a table is locked": ([(0, WELL), (10, failing(Code.LOCKED, 1205))], [Then(12, S), Then(13, B, Cause.LOCKS)]),
+    "a table is altered": ([(0, WELL), (10, failing(Code.LOCKED, 1205)), (13, WELL)], [Then(12, S), Then(16, H)]),
     "one lock error is none": ([(0, WELL), (10, failing(Code.LOCKED, 1205)), (11, WELL)], [Then(10, S), Then(14, H)]),
     "one error of rights is none": (
         [(0, WELL), (10, failing(Code.CREDENTIALS, 1142)), (11, WELL)],
