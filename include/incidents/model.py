@@ -40,6 +40,14 @@ class EntryKind(StrEnum):
     OBSERVED = "observed"  # evidence
     DECIDED = "decided"  # a decision that is no change: why something was not opened, paged or done
     HANDED_OVER = "handed_over"  # to a remediation Dag
+    ACTION_STARTED = "action_started"  # a remedy begins
+    ACTION_ENDED = "action_ended"
+    ACTION_REFUSED = "action_refused"  # by a guardrail, or for want of a person's yes
+    SUPERVISED = "supervised"  # supervision started or stopped a process meanwhile
+    EVIDENCE_COLLECTED = "evidence_collected"
+    ESCALATED = "escalated"  # handed to people
+    REPAIRED = "repaired"  # the data
+    REVIEWED = "reviewed"  # a review was drafted, sent back, or approved
     NOTE = "note"  # of a person
 
 

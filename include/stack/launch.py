@@ -10,6 +10,7 @@ import os
 import sys
 from typing import NoReturn
 
+from include.runtime.temporary_settings import TemporarySettings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from include.stack import airflow, kafka, mariadb
@@ -48,8 +49,9 @@ def main(arguments: list[str]) -> NoReturn:
         print(error, file=sys.stderr)
         sys.exit(2)
     marks = {MARK_HOME: str(settings.home), MARK_PROCESS: name}
+    changed = TemporarySettings(settings.run_dir).environment() if name in (PRODUCER, PROCESSOR) else {}
     os.chdir(PROJECT_ROOT)
-    os.execvpe(command[0], command, {**os.environ, **extra, **marks})  # noqa: S606 - no shell: this is the point
+    os.execvpe(command[0], command, {**os.environ, **changed, **extra, **marks})  # noqa: S606 - no shell: this is the point
 
 
 if __name__ == "__main__":

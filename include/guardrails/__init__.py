@@ -1,0 +1,1 @@
+"""What keeps remedies from doing harm: cooldown, budget, locks, storm gate, breaker, kill switch, leases."""

@@ -1,0 +1,1 @@
+"""Reviews: the evidence that is collected before anything is touched, and the post-incident review made from it."""
