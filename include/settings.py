@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     producer_invalid_flood_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
         0.05, description="Share of invalid frames within a window of 10 s that counts as a flood."
     )
+    producer_sampling: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="Trades are published in one of this many blocks of ids only; 1 publishes all."
+    )
+    avoid_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="WebSocket and REST bases that are tried last, comma-separated."
+    )
     silence_seconds: Seconds = Field(5.0, description="Seconds without a trade before the exchange is asked by REST.")
     stream_rotation_hours: Annotated[float, Field(gt=0, lt=24)] = Field(
         23.0, description="Age at which a stream connection is replaced by overlap (the exchange closes at 24 h)."
@@ -178,7 +184,9 @@ class Settings(BaseSettings):
     restart_cooldown_seconds: Seconds = Field(60.0, description="Pause after an exhausted budget, before new tries.")
     log_rotate_megabytes: Count = Field(20, description="Size at which a process log is rotated (5 are kept).")
 
-    @field_validator("symbols", "windows", "live_stream_endpoints", "live_rest_endpoints", mode="before")
+    @field_validator(
+        "symbols", "windows", "live_stream_endpoints", "live_rest_endpoints", "avoid_endpoints", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Accept ``A,B`` from the environment; tuples from code pass as they are."""
@@ -235,12 +243,17 @@ class Settings(BaseSettings):
     @property
     def stream_endpoints(self) -> tuple[str, ...]:
         """WebSocket bases in order of preference."""
-        return self.live_stream_endpoints if self.feed is Feed.LIVE else (f"ws://127.0.0.1:{self.exchange_port}",)
+        local = (f"ws://127.0.0.1:{self.exchange_port}",)
+        return self._avoided_last(self.live_stream_endpoints if self.feed is Feed.LIVE else local)
 
     @property
     def rest_endpoints(self) -> tuple[str, ...]:
         """REST bases in order of preference."""
-        return self.live_rest_endpoints if self.feed is Feed.LIVE else (f"http://127.0.0.1:{self.exchange_port}",)
+        local = (f"http://127.0.0.1:{self.exchange_port}",)
+        return self._avoided_last(self.live_rest_endpoints if self.feed is Feed.LIVE else local)
+
+    def _avoided_last(self, urls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(urls, key=lambda url: url in self.avoid_endpoints))  # stable
 
     @property
     def start_from(self) -> str:
