@@ -1,0 +1,184 @@
+"""What rungs have in common: those that restart a process, and those that only look."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+
+import psutil
+
+from include.guardrails.model import ActionState
+from include.health.observations import Observation, Outcome
+from include.health.probes.base import one_line
+from include.remediation.errors import RungError
+from include.remediation.model import Finding, Need, Proof, RunRequest, Work
+from include.remediation.tools import Tools
+from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
+from include.services.errors import HostUnreachableError, ServicesError, UnknownServiceError
+
+HUNG_STOP_SECONDS = 1.0  # a process that does not answer will not heed SIGTERM either
+FROZEN_STOP_SECONDS = 0.1  # one that is suspended cannot
+
+
+def blind_finding(observation: Observation, what: str) -> Finding:
+    """What cannot be seen leads to no action."""
+    text = f"{what} cannot be seen: {observation.error or observation.code.value}. Nothing is done."
+    return Finding(Need.UNKNOWN, text, facts_of(observation))
+
+
+def facts_of(observation: Observation) -> dict[str, object]:
+    """What a look saw, as JSON values."""
+    facts: dict[str, object] = {"probe": observation.probe.value, "outcome": observation.outcome.value}
+    facts["code"] = observation.code.value
+    if observation.error:
+        facts["error"] = observation.error
+    if observation.number is not None:
+        facts["number"] = observation.number
+    return facts
+
+
+class RestartService(abc.ABC):
+    """Base of the rungs that have a process running and answering again.
+
+    A subclass names the ``service`` and judges a live process in :meth:`answers`; it may add :meth:`obstacle` (why a
+    start would be in vain, or do harm) and :meth:`proof`. Stopping and starting again after a crash at any line is
+    safe: a stop that was not followed by its start is recognised as ours by the action on record.
+    """
+
+    service: str
+    stop_seconds = 10.0  # for a graceful end of a process that answers
+    start_seconds = 10.0
+
+    def __init__(self, tools: Tools, request: RunRequest) -> None:
+        self.tools, self.request = tools, request
+
+    # --- for subclasses ------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def answers(self) -> Finding:
+        """Of a process that lives: ``NOT_NEEDED`` if it answers, ``NEEDED`` if it does not; or another need."""
+
+    def obstacle(self) -> Finding | None:
+        """Why it must not be started now (``BY_PEOPLE``, ``FORBIDDEN``, ``UNKNOWN``); asked before any restart."""
+        return None
+
+    @abc.abstractmethod
+    def proof(self) -> Proof:
+        """See :class:`include.remediation.model.RungWork`."""
+
+    # --- RungWork ------------------------------------------------------------------------------------------------
+    def need(self) -> Finding:
+        """Gone, or does not answer. A process that somebody stopped deliberately stays stopped."""
+        try:
+            status = self.tools.controller.status(self.service)
+        except (HostUnreachableError, UnknownServiceError) as error:
+            return Finding(Need.UNKNOWN, f"The process host does not tell about {self.service}: {one_line(error)}")
+        finding = self._of_process(status)
+        if finding.need is Need.NEEDED and (obstacle := self.obstacle()) is not None:
+            return obstacle
+        return finding
+
+    def services(self) -> tuple[str, ...]:
+        """See :class:`include.remediation.model.RungWork`."""
+        return (self.service,)
+
+    def do(self) -> Work:
+        """Stop what does not answer, start it."""
+        try:
+            stopped = self._stop()
+            started = self.tools.controller.start(self.service, self.start_seconds)
+            status = self.tools.controller.status(self.service)
+        except ServicesError as error:
+            raise RungError(one_line(error)) from error
+        facts = {"stopped": stopped.value, "started": started.value, "pid": status.pid}
+        how = {
+            ServiceOutcome.KILLED: "was killed, as it did not heed the request to end, and started again",
+            ServiceOutcome.STOPPED: "was stopped and started again",
+        }
+        return Work(f"{self.service} {how.get(stopped, 'was started')}; process id {status.pid}.", facts)
+
+    def roll_back(self) -> Work | None:
+        """A restart has no way back."""
+        return None
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+    def _of_process(self, status: ServiceStatus) -> Finding:
+        facts = {"state": status.state.value, "pid": status.pid, "exit_code": status.exit_code}
+        if status.pid is not None and status.state is not ServiceState.STOPPING:
+            found = self.answers()
+            return Finding(found.need, found.text, {**facts, **found.facts})
+        if status.stopped_on_request and not self._stopped_by_us(status):
+            text = f"{self.service} was stopped on request, and stays so until a person starts it."
+            return Finding(Need.NOT_NEEDED, text, facts)
+        return Finding(Need.NEEDED, f"{self.service} has no process: {_ending(status)}.", facts)
+
+    def _stopped_by_us(self, status: ServiceStatus) -> bool:
+        """Whether a remedy stopped it and did not come to start it again."""
+        actions = self.tools.guardrails.actions(since=status.started_at, limit=50)
+        ours = [action for action in actions if self.service in action.services]
+        return bool(ours) and ours[0].state is not ActionState.SUCCEEDED
+
+    def _stop(self) -> ServiceOutcome:
+        status = self.tools.controller.status(self.service)
+        if status.pid is None:
+            return ServiceOutcome.ALREADY_STOPPED
+        if _is_frozen(status.pid):
+            seconds = FROZEN_STOP_SECONDS
+        elif self.answers().need is Need.NOT_NEEDED:
+            seconds = self.stop_seconds
+        else:
+            seconds = HUNG_STOP_SECONDS
+        return self.tools.controller.stop(self.service, seconds)
+
+
+class Validation(abc.ABC):
+    """Base of the rungs that only look and change nothing: they end with what they found.
+
+    :meth:`need` never says ``NEEDED``: ``NOT_NEEDED`` means that all is as it must be.
+    """
+
+    def __init__(self, tools: Tools, request: RunRequest) -> None:
+        self.tools, self.request = tools, request
+
+    @abc.abstractmethod
+    def need(self) -> Finding:
+        """What was found."""
+
+    def services(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def do(self) -> Work:
+        """There is nothing to do."""
+        raise RungError("This rung only looks; there is nothing to be done.")
+
+    def proof(self) -> Proof:
+        """See :meth:`need`."""
+        found = self.need()
+        return Proof(found.need is Need.NOT_NEEDED, found.text, found.facts)
+
+    def roll_back(self) -> Work | None:
+        """Nothing was changed."""
+        return None
+
+
+def proof_of(observation: Observation, good: str, bad: str) -> Proof:
+    """A look as a proof, in these words."""
+    if observation.outcome is Outcome.OK:
+        return Proof(True, good, facts_of(observation))
+    return Proof(False, f"{bad}: {observation.error or observation.code.value}", facts_of(observation))
+
+
+def _ending(status: ServiceStatus) -> str:
+    if status.state is ServiceState.STOPPED:
+        return "it was stopped, and not started again" if status.started_at else "it was never started"
+    if status.exit_code is None:
+        return f"it is {status.state.value}"
+    if status.exit_code < 0:
+        return f"it was ended by signal {-status.exit_code}"
+    return f"it ended with exit code {status.exit_code}"
+
+
+def _is_frozen(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    return False
