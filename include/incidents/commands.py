@@ -26,7 +26,21 @@ from include.incidents.symptom_commands import carry_over
 from include.playbook.names import Cause, Severity
 
 # What a caller may note by itself; the other kinds tell of a change, which has a command of its own.
-NOTED_KINDS = frozenset({EntryKind.OBSERVED, EntryKind.DECIDED, EntryKind.NOTE})
+NOTED_KINDS = frozenset(
+    {
+        EntryKind.OBSERVED,
+        EntryKind.DECIDED,
+        EntryKind.ACTION_STARTED,
+        EntryKind.ACTION_ENDED,
+        EntryKind.ACTION_REFUSED,
+        EntryKind.SUPERVISED,
+        EntryKind.EVIDENCE_COLLECTED,
+        EntryKind.ESCALATED,
+        EntryKind.REPAIRED,
+        EntryKind.REVIEWED,
+        EntryKind.NOTE,
+    }
+)
 
 
 def open_incident(book: Book, new: NewIncident, now: datetime, reopen: timedelta) -> tuple[Incident, OpenOutcome]:

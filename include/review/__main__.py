@@ -1,0 +1,58 @@
+"""Evidence and reviews on the command line: ``python -m include.review --help``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from include.review.errors import ReviewError
+from include.settings import SettingsError, load_settings
+
+DIFFERS, REFUSED = 1, 2  # exit codes: what was checked is not right; the question cannot be answered
+
+app = typer.Typer(
+    help="The evidence of an incident, and its review.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+
+@app.callback()
+def _commands() -> None:
+    """So that commands are named even while there is only one."""
+
+
+@app.command()
+def evidence(
+    incident: Annotated[str, typer.Argument(help="Incident, for example INC-2026-0001.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its hash; exit with 1.")] = False,
+) -> None:
+    """Show what was collected for an incident."""
+    from include.review.evidence_store import manifests
+
+    _ = manifests(load_settings(), incident), verify
+
+
+def refuse(text: str) -> NoReturn:
+    """Say why there is no answer."""
+    console.print(f"[red]✗[/] {escape(text)}", soft_wrap=True)
+    raise typer.Exit(REFUSED)
+
+
+def main() -> None:
+    """Run the command line; a problem that a person can solve is a message, not a traceback."""
+    try:
+        app()
+    except (ReviewError, SettingsError) as error:
+        console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()
