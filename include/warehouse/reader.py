@@ -10,7 +10,7 @@ from typing import Any
 from include.settings import Settings
 from include.warehouse.engine import create_warehouse_engine
 from include.warehouse.ledger import LedgerPosition, read_position
-from include.warehouse.moments import to_utc
+from include.warehouse.moments import from_ms, to_utc
 
 # The newest minute of each symbol comes from the end of the primary key, its windows from the index on their end, so
 # this stays quick however long the table grows.
@@ -22,6 +22,9 @@ _LATEST = (
     " JOIN moving_averages AS a USING (symbol, window_end) ORDER BY a.symbol, a.window_minutes"
 )
 _COUNTED = "SELECT symbol, MAX(last_trade_id) FROM trade_coverage GROUP BY symbol"
+_BATCH = (
+    "SELECT committed_at, newest_event_time, input_rows, late_rows, late_corrections, window_rows FROM batch_ledger"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,21 @@ class SymbolProgress:
     newest_trade_id: int
     newest_window_end: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class CommittedBatch:
+    """What the ledger says of one micro-batch; moments are aware, in UTC. ``newest_event_time`` is cumulative,
+    ``None`` before the first trade. ``late_rows`` are trades behind the watermark, ``late_corrections`` final windows
+    that they changed, ``window_rows`` the averages written.
+    """
+
+    committed_at: datetime
+    newest_event_time: datetime | None
+    input_rows: int
+    late_rows: int
+    late_corrections: int
+    window_rows: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,15 @@ class WarehouseReader:
         with self._engine.connect() as connection:
             return read_position(connection)
 
+    def batches(self, since: datetime, until: datetime, limit: int = 100_000) -> list[CommittedBatch]:
+        """The batches committed after ``since`` and by ``until`` (aware), and the last one before them; oldest first,
+        at most ``limit``.
+        """
+        start, end = (from_ms(round(moment.timestamp() * 1000)) for moment in (since, until))
+        before = self._rows(f"{_BATCH} WHERE committed_at <= %s ORDER BY committed_at DESC LIMIT 1", start)
+        within = f"{_BATCH} WHERE committed_at > %s AND committed_at <= %s ORDER BY committed_at LIMIT %s"
+        return [_batch(row) for row in (*before, *self._rows(within, start, end, limit))]
+
     def counts(self) -> TableCounts:
         """Rows in each table (a scan each: for tests and people, not for sensors)."""
         tables = ("moving_averages", "trade_minutes", "trade_coverage", "batch_ledger")
@@ -117,6 +144,11 @@ class WarehouseReader:
     def _moment(self, statement: str, *arguments: object) -> datetime | None:
         rows = self._rows(statement, *arguments)
         return to_utc(rows[0][0]) if rows and rows[0][0] is not None else None
+
+
+def _batch(row: Any) -> CommittedBatch:
+    committed_at, newest, *numbers = row
+    return CommittedBatch(to_utc(committed_at), None if newest is None else to_utc(newest), *map(int, numbers))
 
 
 def _average(row: Any) -> AverageRow:
