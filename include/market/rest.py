@@ -71,6 +71,12 @@ class RestClient:
         rows = self._get(Call.AGGREGATE_TRADES, query, list[AggregateTrade], Priority.ORACLE)
         return rows[-1].last_trade_id if rows else None
 
+    def first_trade_id_at(self, symbol: str, time_ms: int) -> int | None:
+        """Id of the first trade at or after a time (milliseconds since the epoch); None when there is none yet."""
+        query = {"symbol": symbol, "startTime": str(time_ms), "limit": "1"}
+        rows = self._get(Call.AGGREGATE_TRADES, query, list[AggregateTrade], Priority.REPAIR)
+        return rows[0].first_trade_id if rows else None
+
     def trades_from(self, symbol: str, trade_id: int, limit: int = PAGE_LIMIT) -> list[RestTrade]:
         """Up to ``limit`` trades with ids from ``trade_id`` on, in id order (not offered by the data-only family)."""
         query = {"symbol": symbol, "fromId": str(trade_id), "limit": str(limit)}
