@@ -130,7 +130,11 @@ class RestartService(abc.ABC):
         return self.tools.controller.stop(self.service, seconds)
 
 
-class Validation(abc.ABC):
+class OnlyWhenNeeded:
+    """Mark of rungs that would change nothing where they are not needed: naming them does not have them done."""
+
+
+class Validation(OnlyWhenNeeded, abc.ABC):
     """Base of the rungs that only look and change nothing: they end with what they found.
 
     :meth:`need` never says ``NEEDED``: ``NOT_NEEDED`` means that all is as it must be.
