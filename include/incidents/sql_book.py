@@ -43,6 +43,11 @@ class SqlBook:
         self._insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         self.last_entry: Entry | None = None  # written by this transaction
 
+    @property
+    def connection(self) -> Connection:
+        """For the rooms that keep tables of their own beside the incidents."""
+        return self._connection
+
     def next_number(self, year: int) -> int:
         """See the protocol. The row stays locked until the end, so numbers are given one after the other."""
         first = self._insert(COUNTERS).values(year=year, last=1)

@@ -64,6 +64,12 @@ class SqlIncidentStore(BaseIncidentStore):
                 self._engine.dispose(close=self._pid == os.getpid())
                 self._engine = None
 
+    def within(self, work: Callable[[SqlBook], T], *, write: bool) -> T:
+        """Another room's work on the same database, together with the incidents' own, in one transaction; it may be
+        done again after a failed try. Raises what every command does.
+        """
+        return self._do(work, write=write)  # type: ignore[arg-type]  # our books are all of this kind
+
     def _do(self, work: Callable[[Book], T], *, write: bool) -> T:
         done: list[_Done[T]] = []
         retrying = Retrying(
