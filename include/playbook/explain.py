@@ -8,7 +8,9 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from include.playbook.ladder import Rung
 from include.playbook.playbook import Playbook
+from include.playbook.remedies import limits, mark, way_back, who_agrees
 from include.playbook.render import thresholds_in_words, told
 from include.playbook.scenario import Scenario
 
@@ -28,13 +30,42 @@ def explanation(playbook: Playbook, scenario: Scenario) -> Iterator[RenderableTy
     yield _causes(scenario)
     yield "[bold]Who would be told[/]"
     yield _told(playbook, scenario)
-    yield "[bold]What would run[/], in this order"
-    for number, action in enumerate(scenario.immediate_actions, 1):
-        risky = " [yellow](risky: somebody else must agree)[/]" if action.risky else ""
-        yield f"  {number}. {escape(action.action)}{risky}: {escape(action.runs.replace('`', ''))}"
+    yield "[bold]What would run[/], in this order, each only if it is needed"
+    for number, rung in enumerate(scenario.ladder, 1):
+        yield from _rung(number, rung)
+    yield "[bold]Left to people[/]"
+    yield _left_to_people(scenario)
     evidence = ", ".join((*(f"{log}.log" for log in scenario.evidence.logs), *scenario.evidence.probes))
     yield f"Before that the evidence is collected: {evidence}{', offsets' if scenario.evidence.offsets else ''}."
     yield f"Owner: {escape(scenario.owner)}; to be reviewed by {scenario.review_by}."
+
+
+def _rung(number: int, rung: Rung) -> Iterator[RenderableType]:
+    yield f"  {number}. [bold]{escape(rung.action)}[/][yellow]{escape(mark(rung))}[/]: {_plain(rung.runs)}"
+    table = _table()
+    for name, text in (
+        ("needed when", rung.needed_when),
+        ("proof", rung.verified_by),
+        ("way back", way_back(rung)),
+        ("who must agree", who_agrees(rung)),
+        ("limits", limits(rung)),
+        ("by hand", rung.by_hand),
+    ):
+        table.add_row(f"     {name}", _plain(text))
+    yield table
+
+
+def _left_to_people(scenario: Scenario) -> Table:
+    table = _table("cause", "because", "what they are told")
+    for left in scenario.by_people:
+        entry = scenario.entry(left.cause)
+        table.add_row(_plain(entry.title if entry else left.cause), _plain(left.because), _plain(left.tell))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Without the marks of Markdown, and safe to print."""
+    return escape(text.replace("`", ""))
 
 
 def _numbers(scenario: Scenario) -> Table:
@@ -48,7 +79,7 @@ def _causes(scenario: Scenario) -> Table:
     table = _table("cause", "told apart by", "do first", "severity")
     for entry in scenario.causes:
         texts = (entry.title, entry.told_apart_by, entry.first)
-        table.add_row(*(escape(text.replace("`", "")) for text in texts), entry.severity.label)
+        table.add_row(*(_plain(text) for text in texts), entry.severity.label)
     return table
 
 

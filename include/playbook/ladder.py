@@ -6,11 +6,14 @@ Design §1 (immediate actions are the contract) and §5 (each rung with precondi
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from include.playbook.names import Cause, Component
-from include.playbook.record import Record, Text
+from include.playbook.record import BrokenRule, Record, Text
+
+LONGEST_SECONDS = 600.0  # of a rung, with its proof: a person who waits for more has long begun by hand
 
 
 class RungId(StrEnum):
@@ -53,7 +56,8 @@ class Risk(StrEnum):
 class Rung(Record):
     """One remedy of a ladder.
 
-    ``action``: the playbook's words; ``runs``: what exactly is done; ``by_hand``: the command of a person who does it.
+    ``action``: what it is called; ``playbook_words``: the playbook's immediate action that it is, or is a part of, if
+    the playbook names it; ``runs``: what exactly is done; ``by_hand``: the command of a person who does it.
     ``target``: whose cooldown, budget and lock it counts against. ``needed_when``, ``verified_by``, ``rollback``: the
     precondition, the proof and the way back, in words (``rollback`` is empty where there is nothing to undo).
     ``timeout_seconds`` bounds the work, ``verify_seconds`` the wait for the proof. ``cooldown_seconds`` is the least
@@ -62,6 +66,7 @@ class Rung(Record):
 
     id: RungId
     action: Text
+    playbook_words: Text | None = None
     runs: Text
     by_hand: Text
     target: Component
@@ -74,6 +79,15 @@ class Rung(Record):
     cooldown_seconds: float = Field(ge=0, le=86_400)
     hourly_budget: int = Field(ge=1, le=60)
     after_recovery: bool = False  # runs when the scenario is healthy again: it puts things back
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.risk is not Risk.SAFE and not self.rollback.strip():
+            raise BrokenRule("rollback", f"nothing, for a {self.risk} rung", "words for the way back")
+        if (seconds := self.timeout_seconds + self.verify_seconds) > LONGEST_SECONDS:
+            rule = f"at most {LONGEST_SECONDS:g} s together with timeout_seconds"
+            raise BrokenRule("verify_seconds", f"{seconds:g} s for work and proof", rule)
+        return self
 
 
 class ByPeople(Record):

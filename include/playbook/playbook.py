@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from include.playbook.errors import Flaw, PlaybookDataError, UnknownScenarioError
 from include.playbook.graph import CauseGraph
+from include.playbook.ladder import Rung, RungId
 from include.playbook.names import ScenarioId
 from include.playbook.record import BrokenRule
 from include.playbook.scenario import Scenario, scenario_model
@@ -21,6 +22,7 @@ from include.playbook.severity import SeverityPolicy
 
 DATA = Path(__file__).parent
 _KNOWN = frozenset[str](ScenarioId)
+_SAME_IN_EVERY_LADDER = ("risk", "timeout_seconds", "verify_seconds", "cooldown_seconds", "hourly_budget")
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -46,6 +48,7 @@ def load_playbook(folder: Path = DATA) -> Playbook:
     """
     scenarios = {scenario: _scenario(folder, scenario) for scenario in ScenarioId}
     _refuse_others(folder / "scenarios")
+    _check_same_work(folder, scenarios.values())
     graph = _read(folder / "graph.toml", CauseGraph)
     for scenario in scenarios.values():
         _check_parents(folder, scenario, graph)
@@ -71,6 +74,20 @@ def _refuse_others(folder: Path) -> None:
     for file in sorted(folder.glob("*.toml")):
         if file.stem not in _KNOWN:
             raise PlaybookDataError(file, [Flaw("the file's name", file.stem, f"one of {', '.join(ScenarioId)}")])
+
+
+def _check_same_work(folder: Path, scenarios: Iterable[Scenario]) -> None:
+    """A rung of two ladders is the same work: one risk, one deadline, one cooldown and one budget."""
+    first: dict[RungId, tuple[ScenarioId, Rung]] = {}
+    for scenario in scenarios:
+        for index, rung in enumerate(scenario.ladder):
+            other, known = first.setdefault(rung.id, (scenario.id, rung))
+            if flaws := [
+                Flaw(f"ladder.{index}.{name}", str(getattr(rung, name)), f"{getattr(known, name)}, as in {other}.toml")
+                for name in _SAME_IN_EVERY_LADDER
+                if getattr(rung, name) != getattr(known, name)
+            ]:
+                raise PlaybookDataError(folder / "scenarios" / f"{scenario.id}.toml", flaws)
 
 
 def _check_parents(folder: Path, scenario: Scenario, graph: CauseGraph) -> None:

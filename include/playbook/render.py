@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.playbook.names import ScenarioId, Severity
 from include.playbook.playbook import DATA, Playbook
+from include.playbook.remedies import limits, mark, way_back, who_agrees
 from include.playbook.scenario import Scenario, value_in_words
 from include.playbook.severity import HarmRules, Level
 from include.playbook.thresholds import Thresholds
@@ -83,7 +84,7 @@ def _linked(playbook: Playbook, component: str) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    text = _environment().get_template(template).render(command=f"`{COMMAND}`", program=PLAYBOOK, told=told, **values)
+    text = _environment().get_template(template).render(values)
     return text.rstrip() + "\n"
 
 
@@ -93,6 +94,9 @@ def _environment() -> Environment:
         loader=FileSystemLoader(DATA / "templates"), undefined=StrictUndefined, keep_trailing_newline=True
     )
     environment.filters["code"] = lambda name: f"`{name}`"
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.globals.update(command=f"`{COMMAND}`", program=PLAYBOOK, told=told)
+    environment.globals.update(mark=mark, way_back=way_back, who_agrees=who_agrees, limits=limits)
     return environment
 
 

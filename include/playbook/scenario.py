@@ -8,10 +8,12 @@ from __future__ import annotations
 import string
 from datetime import date
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, SerializeAsAny, create_model, model_validator
 
+from include.playbook.ladder import ByPeople, Rung, RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.playbook.record import BrokenRule, Record, Text
 from include.playbook.thresholds import (
@@ -42,14 +44,6 @@ class Diagnostic(Record):
     check: Text
     command: Text
     good: Text
-
-
-class ImmediateAction(Record):
-    """One remedy. ``action``: the playbook's words; ``runs``: what exactly is done; ``risky``: a person must agree."""
-
-    action: Text
-    runs: Text
-    risky: bool
 
 
 class CauseEntry(Record):
@@ -83,7 +77,8 @@ class Scenario(Record):
 
     ``hold_seconds``: how long a symptom waits for a root to show itself; direct evidence opens at once. ``parents``:
     the components whose faults may be the reason (the nearest ones; the graph has the rest). ``decided`` may name
-    thresholds as ``{name}``.
+    thresholds as ``{name}``. ``ladder``: the remedies in the order in which they are tried; ``by_people``: the causes
+    that no remedy may touch.
     """
 
     id: ScenarioId
@@ -95,7 +90,8 @@ class Scenario(Record):
     severity_rule: Text
     symptoms: tuple[Text, ...] = Field(min_length=1)
     diagnostics: tuple[Diagnostic, ...] = Field(min_length=1)
-    immediate_actions: tuple[ImmediateAction, ...] = Field(min_length=1)
+    ladder: tuple[Rung, ...] = Field(min_length=1)
+    by_people: tuple[ByPeople, ...]
     long_term_actions: tuple[Text, ...] = Field(min_length=1)
     causes: tuple[CauseEntry, ...] = Field(min_length=1)
     probes: tuple[ProbeName, ...] = Field(min_length=1)
@@ -125,10 +121,27 @@ class Scenario(Record):
             raise BrokenRule("decided", ", ".join(sorted(unknown)), f"names of thresholds: {', '.join(sorted(known))}")
         return self
 
+    @model_validator(mode="after")
+    def _remedies_consistent(self) -> Self:
+        _each_once("ladder", [rung.id for rung in self.ladder])
+        _each_once("by_people", [entry.cause for entry in self.by_people])
+        for index, left in enumerate(self.by_people):
+            if self.entry(left.cause) is None:
+                raise BrokenRule(f"by_people.{index}.cause", left.cause, "one of the scenario's causes")
+        if late := _before_the_end(self.ladder):
+            rule = f"only at the ladder's end, or with {RungId.SUGGEST_CAPACITY} behind it"
+            raise BrokenRule("ladder.after_recovery", f"true for {late}", rule)
+        return self
+
     @property
     def causes_to_tell_apart(self) -> tuple[str, ...]:
         """The causes that the playbook itself names, in its words."""
         return tuple(entry.playbook_words for entry in self.causes if entry.playbook_words)
+
+    @property
+    def immediate_actions(self) -> tuple[str, ...]:
+        """The immediate actions that the playbook itself names, in its words and order."""
+        return tuple(dict.fromkeys(rung.playbook_words for rung in self.ladder if rung.playbook_words))
 
     @property
     def decided_text(self) -> str:
@@ -145,6 +158,14 @@ class Scenario(Record):
         """What is known of a cause; ``None`` if it is none of this scenario's."""
         return next((entry for entry in self.causes if entry.cause is cause), None)
 
+    def rung(self, rung: RungId) -> Rung | None:
+        """The rung of the ladder; ``None`` if this scenario's ladder has none of that name."""
+        return next((each for each in self.ladder if each.id is rung), None)
+
+    def left_to_people(self, cause: Cause) -> ByPeople | None:
+        """Why a machine leaves this cause alone, and what people must be told; ``None`` if it may act."""
+        return next((each for each in self.by_people if each.cause is cause), None)
+
 
 @cache
 def scenario_model(scenario: ScenarioId) -> type[Scenario]:
@@ -160,6 +181,12 @@ def value_in_words(threshold: str, value: float) -> str:
 def _each_once(name: str, values: list[object]) -> None:
     if repeated := sorted({str(value) for value in values if values.count(value) > 1}):
         raise BrokenRule(name, f"{', '.join(repeated)} more than once", "each once")
+
+
+def _before_the_end(ladder: tuple[Rung, ...]) -> RungId | None:
+    """A rung that puts things back, and has one behind it that does not."""
+    ends = [rung for rung in ladder if rung.id is not RungId.SUGGEST_CAPACITY]
+    return next((a.id for a, b in pairwise(ends) if a.after_recovery and not b.after_recovery), None)
 
 
 def _placeholders(text: str) -> set[str]:

@@ -34,7 +34,10 @@ def changed_playbook(tmp_path: Path, old: str, new: str):
         ("hold_seconds = 10", "hold_seconds = 11"),
         ('"growing backlog"', '"shrinking backlog"'),
         ('owner = "data-platform"', 'owner = "somebody"'),
-        ("risky = true", "risky = false"),
+        ('risk = "risky"', 'risk = "safe"'),
+        ("cooldown_seconds = 900", "cooldown_seconds = 901"),
+        ("The lag is gone, and a setting", "A setting"),
+        ("touching Spark for a wrong figure", "it"),
         ("log_lines = 200", "log_lines = 201"),
         ("Go to stream_processor_failure.", "Go home."),
         ('"faster MySQL writes"', '"slower MySQL writes"'),
@@ -62,7 +65,7 @@ def test_the_first_screen_says_what_is_wrong_what_to_check_and_what_to_do(scenar
     found, page = get_playbook().scenarios[scenario], runbook_pages(get_playbook())[f"{scenario}.md"]
     first_screen = "\n".join(page.splitlines()[:30])
     expected = [f"# {found.title}", found.severity.label, found.wrong, "## Check"]
-    expected += [found.diagnostics[0].command, "## Do", *(action.action for action in found.immediate_actions)]
+    expected += [found.diagnostics[0].command, "## Do", *(f". **{rung.action}**" for rung in found.ladder)]
     places = [first_screen.find(words) for words in expected]
     assert -1 not in places, dict(zip(expected, places, strict=True))
     assert places[0] < places[2] < places[3] < places[5]
