@@ -14,10 +14,11 @@ from include.producer.flood import FloodDetector
 from include.producer.frame_path import FramePath
 from include.producer.kafka_publisher import KafkaPublisher, KafkaTarget
 from include.producer.metrics import registry
-from include.producer.publisher import Publisher, PublisherState
+from include.producer.publisher import Channel, Publisher, PublisherState
 from include.producer.repair import Repairer
 from include.producer.report import Report
 from include.producer.resume import Resumption
+from include.producer.sampling import SampledChannel, Sampling
 from include.producer.sequencer import UNKNOWN, Sequencer
 from include.producer.silence import SilenceWatch, Verdict
 from include.producer.status import Status
@@ -49,8 +50,13 @@ class BtcProducer:
         clock: Clock | None = None,
     ) -> None:
         self.settings, self._clock = settings, clock or SystemClock()
+        self.sampling = Sampling(settings.producer_sampling)
         self._target = KafkaTarget(
-            settings.bootstrap_servers, topic, dead_letter_topic, settings.producer_buffer_trades
+            settings.bootstrap_servers,
+            topic,
+            dead_letter_topic,
+            settings.producer_buffer_trades,
+            self.sampling.headers(),
         )
         self.stopping, self.replacements = False, 0
         self._replacing: asyncio.Task[None] | None = None
@@ -58,6 +64,7 @@ class BtcProducer:
         self._replace_backoff = Backoff()
         self._taken_over: dict[str, int | None] = {}
         self.last_error = LastError()
+        self.sampled: dict[str, SampledChannel] = {}  # by symbol; empty while everything is published
 
         self.publisher: Publisher = self._new_publisher()
         self.tracks = Tracks([self._new_track(symbol) for symbol in settings.symbols])
@@ -93,6 +100,8 @@ class BtcProducer:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then flush within a deadline."""
         self.endpoint.start()
+        if self.sampling.reduced:
+            _log.warning("reduced frequency", published=self.sampling.share, block=self.sampling.block)
         feed = asyncio.create_task(self.feed.run(), name="feed")
         anchoring = asyncio.create_task(self._resumption.anchor(self.tracks), name="anchoring")
         try:
@@ -101,6 +110,11 @@ class BtcProducer:
             self.stopping = True
             _log.info("stopping", unacknowledged=self.publisher.position().buffered)
             await self._end(feed, anchoring)
+
+    def reconnect_on_request(self, why: str) -> None:
+        """Replace the stream connection, because a person or a remedy wants it; ``/health`` has the answer."""
+        answer = self.feed.request_reconnect()
+        _log.warning("reconnect requested", why=why, answer=answer.value)
 
     async def _work(self, stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
         previous: Status | None = None
@@ -172,7 +186,7 @@ class BtcProducer:
         for track in self.tracks:
             acknowledged = track.channel.acknowledged
             newest = published.get(track.symbol, acknowledged)
-            track.channel = fresh.channel(track.symbol)
+            track.channel = self._new_channel(fresh, track.symbol)
             track.channel.acknowledged = newest
             track.sequencer.reattach(track.channel.send)
             if track.symbol in ceiling:
@@ -204,9 +218,17 @@ class BtcProducer:
         return KafkaPublisher(self._target, self._clock, self.last_error)
 
     def _new_track(self, symbol: str) -> Track:
-        channel = self.publisher.channel(symbol)
+        channel = self._new_channel(self.publisher, symbol)
         limit = max(1_000, self.settings.producer_buffer_trades // (4 * len(self.settings.symbols)))
-        return Track(symbol, Sequencer(channel.send, limit), channel)
+        return Track(symbol, Sequencer(channel.send, limit), channel, sampling=self.sampling)
+
+    def _new_channel(self, publisher: Publisher, symbol: str) -> Channel:
+        channel = publisher.channel(symbol)
+        if not self.sampling.reduced:
+            return channel
+        before = self.sampled.get(symbol)
+        self.sampled[symbol] = SampledChannel(channel, self.sampling, before.left_out if before else 0)
+        return self.sampled[symbol]
 
     def _topics(self) -> tuple[TopicSpec, ...]:
         names = {TRADES: self._target.topic, DEAD_LETTERS: self._target.dead_letter_topic}

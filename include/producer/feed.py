@@ -7,6 +7,7 @@ ids, then the old one is closed. The sequencer drops what arrives twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from include.market.stream import StreamConnection
 from include.market.weight import RetryAfterGate
 from include.producer.errors import LastError
 from include.producer.frame_path import FrameKind, FramePath
+from include.producer.reconnect_requests import Answer, ReconnectRequests
 from include.runtime.clock import Clock
 from include.runtime.logging import get_logger
 
@@ -34,6 +36,7 @@ class Wish(StrEnum):
     AGE = "age"  # the exchange closes connections at 24 h
     SHUTDOWN_NOTICE = "shutdown_notice"
     SILENT = "silent"  # it brings no data although there is some: no overlap, it is of no use
+    REQUESTED = "requested"  # somebody wants another one
 
 
 class Trust(StrEnum):
@@ -79,6 +82,7 @@ class Feed:
         self.trust, self.untrusted_since = Trust.DOWN, clock.monotonic()
         self.connections = self.rotations = 0
         self.current_url: str | None = None
+        self.requests = ReconnectRequests(clock)
 
     async def run(self) -> None:
         """Stay connected."""
@@ -93,6 +97,17 @@ class Feed:
         """The connection is silent although there is data: drop it and open another."""
         self._distrust(Trust.UNPROVEN)
         self._ask_for(Wish.SILENT)
+
+    def request_reconnect(self) -> Answer:
+        """Somebody wants another connection: by overlap, so that one that still brings trades is no loss.
+
+        While there is none, the next attempt is made now. Never against the exchange's will (429, 418), nor beyond our
+        own budget of attempts.
+        """
+        if self._seconds_to_wait() > 0:
+            return self.requests.answered(Answer.REFUSED_MUST_WAIT)
+        self._ask_for(Wish.REQUESTED)
+        return self.requests.answered(Answer.REPLACING if self.current_url else Answer.CONNECTING_NOW)
 
     def confirm(self) -> None:
         """The exchange has nothing to bring: silence speaks for the connection."""
@@ -119,20 +134,32 @@ class Feed:
             self.current_url = None
 
     async def _connect(self) -> _Live:
+        self._forget_wish()  # it was about an earlier connection
         wait = self._backoff.next_delay()
         while True:
             wait = max(wait, self._seconds_to_wait())
             if wait > 0:
                 _log.info("connecting later", seconds=round(wait, 1))
-                await asyncio.sleep(wait)
+                await self._pause(wait)
             if (live := await self._try_endpoints()) is not None:
                 self.trust = Trust.UNPROVEN
-                self._forget_wish()  # it was about an earlier connection
+                self._forget_wish()
                 self._on_connected()
                 return live
             # Open breakers let nothing be tried: that is no failure of its own, so the back-off does not grow.
             closed_for = min(e.breaker.seconds_to_probe() for e in self.endpoints)
             wait = closed_for if closed_for > 0 else self._backoff.next_delay()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait between two attempts; a request ends it, as it was granted only if nothing forbids an attempt."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wished.wait(), left)
+            requested = self._wish is Wish.REQUESTED
+            self._forget_wish()
+            if requested:
+                return
 
     def _seconds_to_wait(self) -> float:
         """Seconds until another attempt is allowed, by our own budget and by what the exchange asked for."""

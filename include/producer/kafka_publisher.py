@@ -27,7 +27,8 @@ from include.runtime.clock import Clock
 DEAD_LETTER_LIMIT = 5_000  # unacknowledged dead letters; beyond it they are counted, not kept
 _BYTES_PER_TRADE = 512  # generous: some 170 bytes of value, key and librdkafka's own bookkeeping
 _MARK_SECONDS = 0.05
-_REST_HEADERS: list[tuple[str, str | bytes | None]] = [("source", b"rest")]
+_Headers = list[tuple[str, str | bytes | None]]
+_REST_HEADERS: _Headers = [("source", b"rest")]
 _ANY_PARTITION = -1  # by key
 _NONE = -1
 _STREAM, _TAKEN = Origin.STREAM, Sent.TAKEN  # looked up once, not for each trade
@@ -74,21 +75,36 @@ def producer_config(bootstrap_servers: str, buffer_trades: int) -> dict[str, Any
 
 @dataclass(frozen=True)
 class KafkaTarget:
-    """Where to publish, and how many trades may be unacknowledged."""
+    """Where to publish, and how many trades may be unacknowledged; ``headers``: of every trade's record."""
 
     bootstrap_servers: str
     topic: str
     dead_letter_topic: str
     buffer_trades: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class KafkaChannel:
     """See :class:`include.producer.publisher.Channel`."""
 
-    __slots__ = ("_cut", "_key", "_marks", "_on_delivery", "_owner", "_pending", "_produce", "_topic", "acknowledged")
+    __slots__ = (
+        "_cut",
+        "_key",
+        "_marks",
+        "_on_delivery",
+        "_owner",
+        "_pending",
+        "_produce",
+        "_rest_headers",
+        "_stream_headers",
+        "_topic",
+        "acknowledged",
+    )
 
-    def __init__(self, owner: KafkaPublisher, producer: Producer, topic: str, symbol: str) -> None:
-        self._owner, self._topic, self._key = owner, topic, symbol.encode()
+    def __init__(self, owner: KafkaPublisher, producer: Producer, target: KafkaTarget, symbol: str) -> None:
+        self._owner, self._topic, self._key = owner, target.topic, symbol.encode()
+        common: _Headers = list(target.headers)
+        self._stream_headers, self._rest_headers = common or None, [*_REST_HEADERS, *common]
         self._produce = producer.produce
         self._pending: deque[int] = deque()  # ids handed over, in order
         self._marks: deque[tuple[int, float]] = deque()  # (id, when it was the newest handed over)
@@ -102,10 +118,11 @@ class KafkaChannel:
         if owner.unacknowledged >= owner.bound:
             return owner.refuse()
         try:
-            if origin is _STREAM:  # positional arguments: parsed in half the time
+            headers = self._stream_headers if origin is _STREAM else self._rest_headers
+            if headers is None:  # positional arguments: parsed in half the time
                 self._produce(self._topic, value, self._key, _ANY_PARTITION, self._on_delivery)
             else:
-                self._produce(self._topic, value, self._key, on_delivery=self._on_delivery, headers=_REST_HEADERS)
+                self._produce(self._topic, value, self._key, on_delivery=self._on_delivery, headers=headers)
         except BufferError:  # librdkafka's own bound, in bytes
             return owner.pause()
         except KafkaException as error:
@@ -155,7 +172,7 @@ class KafkaPublisher:
     def channel(self, symbol: str) -> KafkaChannel:
         """See :class:`include.producer.publisher.Publisher`."""
         if symbol not in self._channels:
-            self._channels[symbol] = KafkaChannel(self, self._producer, self._target.topic, symbol)
+            self._channels[symbol] = KafkaChannel(self, self._producer, self._target, symbol)
         return self._channels[symbol]
 
     def send_dead_letter(self, letter: DeadLetter) -> Sent:

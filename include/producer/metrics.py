@@ -38,6 +38,8 @@ HELD = MetricSpec("producer_held_trades", G, "Trades held behind a gap.", "symbo
 SKIPPED = MetricSpec("producer_trades_skipped", C, "Trades left out by the backfill limit.", "symbol")
 HOLES = MetricSpec("producer_exchange_hole_ids", C, "Ids that the exchange has no trade for.", "symbol")
 UNUSABLE = MetricSpec("producer_unusable_trades", C, "Trades passed over because they fail validation.", "symbol")
+LEFT_OUT = MetricSpec("producer_trades_left_out", C, "Trades left out by reduced frequency.", "symbol")
+SAMPLING = MetricSpec("producer_sampling", G, "Of so many blocks of trades one is published; 1: all are.")
 UNACKNOWLEDGED = MetricSpec("producer_unacknowledged_trades", G, "Trades handed to Kafka and not acknowledged.")
 UNACKNOWLEDGED_AGE = MetricSpec("producer_oldest_unacknowledged_seconds", G, "Age of the oldest of them.")
 ROUND_TRIP = MetricSpec("producer_kafka_round_trip_seconds", G, "Broker round trip, 99th percentile.")
@@ -50,6 +52,7 @@ FETCHED = MetricSpec("producer_trades_fetched", C, "Trades fetched by REST.")
 GAPS = MetricSpec("producer_gaps_repaired", C, "Gaps closed by fetching trades by id.")
 WEIGHT = MetricSpec("producer_request_weight_used", G, "REST weight used in this minute.")
 RATE_LIMITED = MetricSpec("producer_rate_limited", C, "Times the exchange asked to wait.")
+REQUESTED = MetricSpec("producer_stream_reconnects_on_request", C, "Connections replaced on request (SIGHUP).")
 STATUS = MetricSpec("producer_status", G, "1 for the status that applies.", "status")
 
 Samples = Mapping[MetricSpec, float | Mapping[str, float]]

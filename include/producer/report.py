@@ -63,8 +63,15 @@ class Report:
                 "trust": producer.feed.trust.value,
                 "connections": producer.feed.connections,
                 "rotations": producer.feed.rotations,
+                "reconnects_on_request": producer.feed.requests.granted,
+                "last_request": producer.feed.requests.describe(),
                 "silent_seconds": round(producer.silence.feed_silence_seconds(), 1),
                 "silence_verdict": producer.silence.last_verdict,
+            },
+            "sampling": {
+                "one_in": producer.sampling.one_in,
+                "block": producer.sampling.block,
+                "left_out": {symbol: channel.left_out for symbol, channel in producer.sampled.items()},
             },
             "rest": {
                 "weight_used": client.budget.used,
@@ -112,6 +119,8 @@ class Report:
         }
         return {
             **{spec: {t.symbol: read(t) for t in producer.tracks} for spec, read in per_symbol.items()},
+            metrics.LEFT_OUT: {symbol: channel.left_out for symbol, channel in producer.sampled.items()},
+            metrics.SAMPLING: producer.sampling.one_in,
             metrics.UNACKNOWLEDGED: position.buffered,
             metrics.UNACKNOWLEDGED_AGE: position.oldest_unacknowledged_seconds,
             metrics.ROUND_TRIP: position.round_trip_seconds,
@@ -120,6 +129,7 @@ class Report:
             metrics.NOT_STORED: producer.flood.not_stored,
             metrics.CONNECTIONS: producer.feed.connections,
             metrics.ROTATIONS: producer.feed.rotations,
+            metrics.REQUESTED: producer.feed.requests.granted,
             metrics.FETCHED: producer.repairer.trades_fetched,
             metrics.GAPS: producer.repairer.gaps_repaired,
             metrics.WEIGHT: producer.client.budget.used,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from include.producer.publisher import Channel
+from include.producer.sampling import EVERYTHING, Sampling
 from include.producer.sequencer import UNKNOWN, IdRange, Sequencer
 
 _REMEMBERED = 20
@@ -37,6 +38,16 @@ class Track:
     ids_skipped: int = 0
     ids_without_trade: int = 0
     ids_unusable: int = 0
+    sampling: Sampling = EVERYTHING
+
+    @property
+    def settled(self) -> int | None:
+        """Newest id with which nothing is left to do: acknowledged by Kafka, or left out behind such a one."""
+        acknowledged, next_id = self.channel.acknowledged, self.sequencer.next_id
+        if not self.sampling.reduced or next_id == UNKNOWN:
+            return acknowledged
+        settled = self.first_id - 1 if acknowledged is None else acknowledged
+        return min(next_id, self.sampling.first_published(settled + 1)) - 1
 
     @property
     def state(self) -> SymbolState:
@@ -71,6 +82,7 @@ class Track:
         return {
             "received": sequencer.newest_seen if sequencer.newest_seen != UNKNOWN else None,
             "acknowledged": self.channel.acknowledged,
+            "settled": self.settled,
             "next": sequencer.next_id if known else None,
             "newest_event_time_ms": self.newest_event_time_ms or None,
             "state": self.state.value,

@@ -59,6 +59,9 @@ class Faults(BaseModel):
         None, description="HTTP status that refuses WebSocket handshakes."
     )
     silent: bool = Field(False, description="Streams send no data, yet pings are sent and answered.")
+    silent_open: bool = Field(
+        False, description="As silent, for the connections that are open when it is switched on; new ones get data."
+    )
     no_pings: bool = Field(False, description="Streams send no pings.")
     half_frame: bool = Field(False, description="Each connection gets half of its next frame and is then cut off.")
     drip_bytes_per_second: Annotated[int, Field(ge=1)] | None = Field(

@@ -35,6 +35,7 @@ class StreamServer:
         self._connections: dict[Connection, web.WebSocketResponse] = {}
         self._closing: set[asyncio.Task[bool]] = set()
         self.endings: Counter[str] = Counter()
+        self._muted: frozenset[Connection] | None = None  # None while no such fault is on
         self.accepted = 0
 
     @property
@@ -61,12 +62,20 @@ class StreamServer:
         wanted = {name for connection in self._connections for name in connection.streams}
         batches = [b for source in self._trades for b in source.batches(wanted.__contains__, faults)]
         batches += self._views.batches(wanted, faults)
+        muted = self._muted_connections(faults)
         for connection in self.connections:
-            if batches and not faults.silent:
+            if batches and connection not in muted:
                 _deliver(connection, batches, faults)
             connection.drip(faults.drip_bytes_per_second)
             if ending := connection.housekeeping(send_pings=not faults.no_pings):
                 self.close(connection, ending)
+
+    def _muted_connections(self, faults: Faults) -> frozenset[Connection]:
+        if not faults.silent_open:
+            self._muted = None
+        elif self._muted is None:
+            self._muted = frozenset(self._connections)
+        return frozenset(self._connections) if faults.silent else self._muted or frozenset()
 
     def announce_shutdown(self) -> int:
         """Send ``serverShutdown`` to every connection; returns how many."""

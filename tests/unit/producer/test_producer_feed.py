@@ -20,6 +20,7 @@ from include.producer.errors import LastError
 from include.producer.feed import Feed, Trust
 from include.producer.flood import FloodDetector
 from include.producer.frame_path import FrameKind, FramePath
+from include.producer.reconnect_requests import Answer
 from include.producer.sequencer import Sequencer
 from include.producer.tracks import Track, Tracks
 from include.producer.validation import TradeCheck
@@ -184,6 +185,78 @@ async def test_no_replacement_is_opened_while_the_exchange_wants_us_to_wait() ->
         await asyncio.sleep(0.6)
         assert bench.feed.connections == 1
         assert bench.feed.trust is Trust.PROVEN
+
+
+async def test_a_request_replaces_a_living_connection_by_overlap() -> None:
+    """Both connections bring every trade; the old one is read until the new one follows on it."""
+
+    async def market(connection: ServerConnection, number: int) -> None:
+        for trade_id in range(10_000):
+            await connection.send(frame(trade_id))
+            await asyncio.sleep(0.005)
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.sequencer.next_id > 3)
+        assert bench.feed.request_reconnect() is Answer.REPLACING
+        await bench.until(lambda: bench.feed.rotations == 1)
+        assert bench.feed.connections == 2
+        assert bench.feed.trust is Trust.PROVEN
+        assert bench.sequencer.gap() is None
+        assert bench.feed.requests.granted == 1
+        assert (bench.feed.requests.describe() or {})["answer"] == "replacing"
+
+
+async def test_a_request_replaces_a_silent_connection_and_data_comes_at_once() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(0 if number == 1 else 5))
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.sequencer.next_id == 1)
+        began = time.monotonic()
+        bench.feed.request_reconnect()
+        await bench.until(lambda: bench.sequencer.newest_seen == 5)
+        assert time.monotonic() - began < 1  # whatever becomes of the old connection
+
+
+async def test_a_request_is_refused_while_the_exchange_wants_us_to_wait() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        await connection.send(frame(number - 1))
+        await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        await bench.until(lambda: bench.feed.trust is Trust.PROVEN)
+        bench.gate.close(60, 418)
+        assert bench.feed.request_reconnect() is Answer.REFUSED_MUST_WAIT
+        await asyncio.sleep(0.2)
+        assert bench.feed.connections == 1
+        assert (bench.feed.requests.granted, bench.feed.requests.refused) == (0, 1)
+
+
+class LongestWaits(random.Random):
+    """Always the longest wait."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+async def test_a_request_ends_the_wait_for_the_next_attempt() -> None:
+    async def market(connection: ServerConnection, number: int) -> None:
+        if number > 2:
+            await connection.send(frame(0))
+            await connection.wait_closed()
+
+    async with feeding(market) as bench:
+        bench.feed._backoff = Backoff(first=20, rng=LongestWaits())
+        await bench.until(lambda: bench.feed.connections == 1 and bench.feed.current_url is None)
+        await asyncio.sleep(0.1)
+        assert bench.feed.connections == 1
+        assert bench.feed.request_reconnect() is Answer.CONNECTING_NOW
+        await bench.until(lambda: bench.feed.connections == 2 and bench.feed.current_url is None)
+        bench.gate.close(60, 429)
+        assert bench.feed.request_reconnect() is Answer.REFUSED_MUST_WAIT
+        await asyncio.sleep(0.2)
+        assert bench.feed.connections == 2
 
 
 async def test_an_unexpected_error_while_reading_is_reported_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:

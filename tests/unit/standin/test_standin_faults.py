@@ -204,6 +204,19 @@ async def test_a_silent_stream_still_pings_and_answers(open_exchange):
         await until(lambda: connection.received == 3)  # the control message, our ping, our pong
 
 
+async def test_connections_can_fall_silent_while_new_ones_speak(open_exchange):
+    exchange = await open_exchange(rate=100, symbols=("BTCUSDT",))
+    async with connect(exchange, "/ws/btcusdt@trade") as old:
+        exchange.faults.set(silent_open=True)
+        async with connect(exchange, "/ws/btcusdt@trade") as new:
+            await exchange.advance(1)
+            assert (await read(new, 1))[0]["t"] == exchange.trades("BTCUSDT")[0].id
+            told = len(exchange.trades("BTCUSDT"))
+            exchange.faults.clear()
+            await exchange.advance(1)
+            assert (await read(old, 1))[0]["t"] == exchange.trades("BTCUSDT")[told].id
+
+
 async def test_half_a_frame_and_then_nothing(open_exchange):
     exchange = await open_exchange(rate=100)
     exchange.faults.set(half_frame=True)
