@@ -20,6 +20,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from include.broker.dead_letters import DeadLetter
+from include.broker.trade_headers import FROM_REST, SOURCE
 from include.producer.errors import LastError
 from include.producer.publisher import Origin, PublisherPosition, PublisherState, Sent
 from include.runtime.clock import Clock
@@ -28,7 +29,7 @@ DEAD_LETTER_LIMIT = 5_000  # unacknowledged dead letters; beyond it they are cou
 _BYTES_PER_TRADE = 512  # generous: some 170 bytes of value, key and librdkafka's own bookkeeping
 _MARK_SECONDS = 0.05
 _Headers = list[tuple[str, str | bytes | None]]
-_REST_HEADERS: _Headers = [("source", b"rest")]
+_REST_HEADERS: _Headers = [(SOURCE, FROM_REST)]
 _ANY_PARTITION = -1  # by key
 _NONE = -1
 _STREAM, _TAKEN = Origin.STREAM, Sent.TAKEN  # looked up once, not for each trade

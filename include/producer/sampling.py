@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.broker.trade_headers import SAMPLING, SAMPLING_BLOCK
 from include.producer.publisher import Channel, Origin, Sent
 
 BLOCK = 200  # consecutive trade ids that are published or left out together
-SHARE_HEADER, BLOCK_HEADER = "sampling", "sampling-block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Sampling:
         """What every record carries meanwhile: readers of the topic must know that trades are missing on purpose."""
         if not self.reduced:
             return ()
-        return ((SHARE_HEADER, self.share.encode()), (BLOCK_HEADER, str(self.block).encode()))
+        return ((SAMPLING, self.share.encode()), (SAMPLING_BLOCK, str(self.block).encode()))
 
 
 EVERYTHING = Sampling()

@@ -1,7 +1,8 @@
 """Where to go on: the newest trade id of each symbol that the topic already holds.
 
 Read backwards in growing steps, because a symbol may be rare. Ids beyond ``ceiling`` (the greatest that
-this process may have published) are no trades of ours and are passed over.
+this process may have published) are no trades of ours and are passed over, and so are trades that a repair has
+published later: they are old ones.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from include.broker.trade_headers import FROM_REPAIR, SOURCE
 from include.market.messages import TradeEvent
 from include.producer.errors import TailUnreadableError, TailUnsettledError
 
@@ -100,7 +102,7 @@ class TopicTail:
             for message in messages:
                 position = _position(message)
                 offset = position + 1
-                if message.key() in keys and position < stop:
+                if message.key() in keys and position < stop and not _repaired(message):
                     _note(found, message.value(), ceiling)
             if messages:
                 deadline = time.monotonic() + self._timeout
@@ -112,6 +114,10 @@ def _position(message: Message) -> int:
     if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
         raise KafkaException(error)
     return message.offset() or 0
+
+
+def _repaired(message: Message) -> bool:
+    return (SOURCE, FROM_REPAIR) in (message.headers() or [])
 
 
 def _note(found: dict[str, int], value: bytes | None, ceiling: Mapping[str, int]) -> None:
