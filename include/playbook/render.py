@@ -1,4 +1,4 @@
-"""Pages for people, made of the playbook's data: the runbooks, their index, and the page of a health Dag.
+"""Pages for people, made of the playbook's data: the runbooks, their index, and the pages of Dags.
 
 The first screen of a runbook says what is wrong, what to check and what to do; reasons and numbers come after it.
 """
@@ -43,6 +43,11 @@ def dag_page(playbook: Playbook, scenario: Scenario) -> str:
     return _scenario_page("dag_page.md.j2", playbook, scenario)
 
 
+def remediation_page(playbook: Playbook, scenario: Scenario) -> str:
+    """Markdown for the page of the scenario's remediation Dag."""
+    return _scenario_page("remediation_page.md.j2", playbook, scenario)
+
+
 def told(level: Level) -> str:
     """Who is told at this severity, and when, in words."""
     at_once = ", ".join(each.role for each in level.told if each.after_seconds == 0)
@@ -75,6 +80,7 @@ def _scenario_page(template: str, playbook: Playbook, scenario: Scenario) -> str
         harm=_harm(playbook.severity.harm),
         parents=[_linked(playbook, parent) for parent in scenario.parents],
         thresholds=thresholds_in_words(scenario.thresholds),
+        later=[rung.id.value for rung in scenario.ladder if rung.after_recovery],
     )
 
 
