@@ -1,4 +1,4 @@
-"""Headers of the records of ``crypto-trades``. A record without any came by stream, and nothing was left out around it."""
+"""Headers of the records of ``crypto-trades``. Without any, a trade came by stream and nothing was left out."""
 
 from __future__ import annotations
 

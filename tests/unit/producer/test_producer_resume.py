@@ -139,6 +139,7 @@ class Record:
     at: int
     trade_id: int = 0
     failed: KafkaError | None = None
+    said: tuple[tuple[str, bytes], ...] | None = None
 
     def offset(self) -> int:
         return self.at
@@ -148,6 +149,9 @@ class Record:
 
     def key(self) -> bytes | None:
         return b"BTCUSDT"
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return None if self.said is None else list(self.said)
 
     def value(self) -> bytes:
         return json.dumps(
@@ -167,6 +171,14 @@ def test_the_last_offset_may_hold_no_record() -> None:
     tail._consumer = Consumer(Record(0, 7), Record(1, 8, KafkaError(KafkaError._TRANSPORT)))  # type: ignore[assignment]
     with pytest.raises(KafkaException):
         tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {})
+
+
+def test_what_a_repair_published_later_is_passed_over() -> None:
+    tail = MovingEnds(3)
+    said = [(("source", b"rest"),), (("source", b"repair"), ("more", b"1")), None]
+    for headers, newest in zip(said, (9, 7, 9), strict=True):
+        tail._consumer = Consumer(Record(0, 7), Record(1, 9, said=headers), Record(2, 4))  # type: ignore[assignment]
+        assert tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {}) == {"BTCUSDT": newest}
 
 
 def test_metrics_are_read_when_asked_for() -> None:
