@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from include.guardrails.model import Action, ActionRequest, ActionState, Lease, Refused, Switch
+from include.guardrails.model import Action, ActionRequest, ActionState, Lease, Refused, Switch, SwitchChange
 
 
 class Guardrails(Protocol):
@@ -51,6 +51,10 @@ class Guardrails(Protocol):
 
     def switches(self) -> tuple[Switch, ...]:
         """All that are off now."""
+        ...
+
+    def switch_changes(self, limit: int = 100) -> tuple[SwitchChange, ...]:
+        """Who switched what off and on, newest first."""
         ...
 
     def lease(self, service: str, *, holder: str, purpose: str, seconds: float) -> Lease | None:

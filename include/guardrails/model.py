@@ -54,7 +54,8 @@ class ActionRequest:
     ``requested_by``: ``health`` or a person's login; ``run``: id of the remediation run. ``holder`` names the process
     that does it (:func:`include.guardrails.holders.this_process`), so that a dead one is recognised. ``services``:
     processes that are started or stopped, each leased for ``lease_seconds``. ``overrides``: a person takes cooldown,
-    budget, breaker and storm gate on themselves; never switches and locks.
+    budget, breaker and storm gate on themselves; never switches and locks. ``after_recovery``: it puts things back,
+    so it may also begin when the incident is over.
     """
 
     incident_id: str
@@ -68,6 +69,7 @@ class ActionRequest:
     lease_seconds: float
     services: tuple[str, ...] = ()
     overrides: bool = False
+    after_recovery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,14 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """``until``: when it may be tried again, if that is known. ``text`` says it to a person, with figures."""
+    """``until``: when it may be tried again, if that is known. ``text`` says it to a person, with the figures that
+    ``data`` has as JSON values.
+    """
 
     refusal: Refusal
     text: str
     until: datetime | None = None
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +117,29 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchChange:
+    """A line of the switches' history, which is never changed. ``off``: automation was switched off."""
+
+    at: datetime
+    scope: str
+    off: bool
+    by: str
+    reason: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
-    """One process of the pipeline is in the hands of ``holder`` (one lease a service) until ``expires_at``."""
+    """One process of the pipeline is in the hands of ``holder`` (one lease a service) until ``expires_at``.
+    ``action_id``: the running action that it belongs to.
+    """
 
     service: str
     holder: str
     purpose: str
     taken_at: datetime
     expires_at: datetime
+    action_id: int | None = None
 
 
 ALL = "all"  # scope of the kill switch

@@ -47,6 +47,12 @@ class BaseIncidentStore(ABC):
     def close(self) -> None:
         """See the protocol."""
 
+    def within(self, work: Callable[[Book], T], *, write: bool) -> T:
+        """Another room's work together with the incidents' own in one transaction; it may be done again after a failed
+        try. What it wrote is recognised by its last line in a timeline. Raises what every command does.
+        """
+        return self._do(work, write=write)
+
     # --- the incident
     def open(self, new: NewIncident) -> tuple[Incident, OpenOutcome]:
         """See the protocol."""

@@ -65,9 +65,7 @@ class SqlIncidentStore(BaseIncidentStore):
                 self._engine = None
 
     def within(self, work: Callable[[SqlBook], T], *, write: bool) -> T:
-        """Another room's work on the same database, together with the incidents' own, in one transaction; it may be
-        done again after a failed try. Raises what every command does.
-        """
+        """See :meth:`BaseIncidentStore.within`; the book gives its connection for tables beside the incidents'."""
         return self._do(work, write=write)  # type: ignore[arg-type]  # our books are all of this kind
 
     def _do(self, work: Callable[[Book], T], *, write: bool) -> T:
