@@ -173,6 +173,9 @@ class Settings(BaseSettings):
     airflow_port: Port = Field(8080, description="Loopback port of the Airflow UI and API.")
     airflow_parallelism: Count = Field(8, description="Most task processes at a time.")
     airflow_admin_user: str = Field("admin", pattern="^[A-Za-z0-9_]{1,32}$", description="Login of the Airflow UI.")
+    airflow_oncall_user: str = Field(
+        "oncall", pattern="^[A-Za-z0-9_]{1,32}$", description="Second login, which may approve what the first one asks."
+    )
 
     # --- Health and incidents ----------------------------------------------------------------------------------
     health_window_seconds: Seconds = Field(600.0, description="How long one run of a health Dag watches.")
@@ -261,6 +264,11 @@ class Settings(BaseSettings):
         if self.producer_start_from != "auto":
             return self.producer_start_from
         return "live" if self.feed is Feed.LIVE else "oldest"
+
+    @property
+    def airflow_users(self) -> tuple[str, ...]:
+        """The logins of people."""
+        return (self.airflow_admin_user, self.airflow_oncall_user)
 
     @property
     def run_dir(self) -> Path:

@@ -37,7 +37,7 @@ def command(component: str) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Variables common to all components (the same keys for all, or they refuse each other's tokens)."""
-    users = {settings.airflow_admin_user: "admin", SUPERVISION_USER: "viewer"}
+    users = {settings.airflow_admin_user: "admin", settings.airflow_oncall_user: "op", SUPERVISION_USER: "viewer"}
     options = {
         ("core", "dags_folder"): PROJECT_ROOT / "dags",
         ("core", "plugins_folder"): PROJECT_ROOT / "plugins",
@@ -80,6 +80,7 @@ def write_passwords(settings: Settings) -> None:
     path = settings.secrets_dir / "airflow_passwords.json"
     passwords = {
         settings.airflow_admin_user: read_secret(settings, "airflow_admin_password"),
+        settings.airflow_oncall_user: read_secret(settings, "airflow_oncall_password"),
         SUPERVISION_USER: read_secret(settings, "airflow_supervision_password"),
     }
     if not path.is_file() or path.read_text() != json.dumps(passwords):

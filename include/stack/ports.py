@@ -45,19 +45,27 @@ def _problem(port: int) -> str:
 
 
 def _holder(port: int) -> str:
+    return holders([port])[port] or "a process of another user"
+
+
+def holders(ports: Iterable[int]) -> dict[int, str]:
+    """Who listens at each port: name, pid and command line; empty where nobody does. One look at the machine."""
+    found = dict.fromkeys(ports, "")
     for connection in psutil.net_connections("tcp"):
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-        ):
-            try:
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (pid {process.pid}): {' '.join(process.cmdline())[:120]}"
-            except psutil.Error:
-                return f"pid {connection.pid}"
-    return "a process of another user"
+        port = connection.laddr.port if connection.laddr and connection.status == psutil.CONN_LISTEN else None
+        if port in found and not found[port]:
+            found[port] = _name(connection.pid)
+    return found
+
+
+def _name(pid: int | None) -> str:
+    if not pid:
+        return "a process of another user"
+    try:
+        process = psutil.Process(pid)
+        return f"{process.name()} (pid {process.pid}): {' '.join(process.cmdline())[:120]}"
+    except psutil.Error:
+        return f"pid {pid}"
 
 
 def free_ports(count: int) -> list[int]:

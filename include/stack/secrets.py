@@ -32,6 +32,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     "mysql_password": _password,
     "mysql_root_password": _password,
     "airflow_admin_password": _password,
+    "airflow_oncall_password": _password,  # the second person, who approves what the first one asks for
     "airflow_supervision_password": _password,  # the triggers' read-only account
     "airflow_jwt_secret": _key,
     "airflow_secret_key": _key,

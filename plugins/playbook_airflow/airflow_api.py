@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from include.remediation.reconcile import RunState
     from include.settings import Settings
 
 USER = "supervision"
@@ -66,6 +67,18 @@ class AirflowApi:
         if status != HTTPStatus.OK:
             return TaskInstanceAnswer(known=False)
         return TaskInstanceAnswer(known=True, exists=True, state=body["state"], try_number=body["try_number"])
+
+    async def run_state(self, dag_id: str, run_id: str) -> RunState:
+        """What became of a Dag run."""
+        from include.remediation.reconcile import RunState
+
+        parts = (quote(part, safe="") for part in (dag_id, run_id))
+        status, body = await self._ask("/api/v2/dags/{}/dagRuns/{}".format(*parts), ENDED_SECONDS)
+        if status == HTTPStatus.NOT_FOUND:
+            return RunState.MISSING
+        if status != HTTPStatus.OK:
+            return RunState.UNKNOWN
+        return {"success": RunState.SUCCESS, "failed": RunState.FAILED}.get(body["state"], RunState.ALIVE)
 
     async def close(self) -> None:
         """Let go of the connection."""

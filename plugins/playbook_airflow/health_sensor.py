@@ -20,7 +20,7 @@ class HealthSensor(BaseSensorOperator, BranchMixIn):
 
     :param scenario: id of the scenario
     :param window_seconds: length of the window; ``None`` takes the setting ``health_window_seconds``
-    :param branches: task id by outcome (:class:`~playbook_airflow.health_trigger.WatchOutcome`)
+    :param branches: task ids by outcome (:class:`~playbook_airflow.health_trigger.WatchOutcome`)
     """
 
     inherits_from_skipmixin = True
@@ -28,7 +28,7 @@ class HealthSensor(BaseSensorOperator, BranchMixIn):
     ui_color = "#d9f2e6"
 
     def __init__(
-        self, *, scenario: str, branches: dict[str, str], window_seconds: float | None = None, **kwargs: Any
+        self, *, scenario: str, branches: dict[str, list[str]], window_seconds: float | None = None, **kwargs: Any
     ) -> None:
         super().__init__(retries=0, **kwargs)
         self.scenario, self.branches, self.window_seconds = scenario, branches, window_seconds

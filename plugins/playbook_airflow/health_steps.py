@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,19 +51,33 @@ def open_or_join(event: dict[str, Any], run_id: str, store: IncidentStore) -> di
     }
 
 
-def hand_over(event: dict[str, Any], incident_id: str, run_id: str, store: IncidentStore) -> str:
-    """Record to whom the incident goes; says so when it went already, or when there is nothing to hand over."""
+@dataclass(frozen=True, slots=True)
+class HandOverDecision:
+    """``run_id`` and ``conf`` of the remediation run that is to be there; ``run_id`` None: nothing is handed over."""
+
+    message: str
+    run_id: str | None = None
+    conf: dict[str, Any] = field(default_factory=dict)
+
+
+def hand_over(event: dict[str, Any], run_id: str, store: IncidentStore) -> HandOverDecision:
+    """Record to whom the incident goes. Of several runs one is recorded; all of them name the same remediation run."""
     from include.health.verdicts import State
     from include.incidents.model import HandOver
     from include.playbook.names import ScenarioId
+    from playbook_airflow.remediation_form import REASON_BY_HEALTH
 
+    incident = store.incident(event["incident_id"])
     scenario = ScenarioId(event["verdict"]["scenario"])
     if not event["needs_hand_over"] or not State(event["verdict"]["state"]).bad:
-        message = f"{incident_id} needs no hand-over from {scenario}: it was done before, or another scenario does it."
-        log.info(message)
-        return message
-    nobody = f"nobody: there is no Dag remediate_{scenario}. A person follows docs/runbooks/{scenario}.md"
-    recorded, first = store.hand_over(HandOver(incident_id, scenario, run_id, nobody, datetime.now(UTC)))
-    message = f"{incident_id} was handed over to {recorded.remediation}" + ("" if first else " (recorded before)")
-    log.warning(message)
-    return message
+        return HandOverDecision(
+            f"{incident.id} needs no hand-over from {scenario}: it was done before, or another scenario does it."
+        )
+    wanted = f"{incident.id}__{scenario}__{incident.reopened}"
+    recorded, first = store.hand_over(
+        HandOver(incident.id, scenario, run_id, f"remediate_{scenario}/{wanted}", datetime.now(UTC))
+    )
+    message = f"{incident.id} was handed over to {recorded.remediation}" + ("" if first else " (recorded before)")
+    return HandOverDecision(
+        message, recorded.remediation.partition("/")[2], {"incident_id": incident.id, "reason": REASON_BY_HEALTH}
+    )

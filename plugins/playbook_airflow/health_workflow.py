@@ -9,10 +9,15 @@ from typing import Any
 import pendulum
 from airflow.sdk import task
 
+from playbook_airflow.hand_over import HandOverToRemediation
 from playbook_airflow.health_sensor import HealthSensor
 from playbook_airflow.tags import DagTag
 
-BRANCHES = {"healthy": "healthy", "incident": "open_or_join_incident", "undecided": "undecided"}
+BRANCHES = {
+    "healthy": ["healthy"],
+    "incident": ["open_or_join_incident", "hand_over_to_remediation"],
+    "undecided": ["undecided"],
+}
 HEALTH_DAG: dict[str, Any] = {  # what the Dags of all scenarios have in common
     "schedule": "@continuous",
     "start_date": pendulum.datetime(2026, 1, 1, tz="UTC"),
@@ -51,18 +56,10 @@ def health_workflow(scenario: str) -> None:
         with closing(store_from_settings(get_settings())) as store:
             return open_or_join(event, str(run_id), store)
 
-    @task(task_id="hand_over_to_remediation", **_STEP)
-    def hand_over_to_remediation(event: dict[str, Any], incident: dict[str, Any], run_id: str | None = None) -> str:
-        """Who takes it from here."""
-        from include.incidents.factory import store_from_settings
-        from include.settings import get_settings
-        from playbook_airflow.health_steps import hand_over
-
-        with closing(store_from_settings(get_settings())) as store:
-            return hand_over(event, incident["incident_id"], str(run_id), store)
-
     watch = HealthSensor(task_id="watch", scenario=scenario, branches=BRANCHES, **_STEP)
     event: Any = watch.output
     healthy(event)
     undecided(event)
-    hand_over_to_remediation(event, open_or_join_incident(event))
+    open_or_join_incident(event)
+    # beside it, not behind it: the watch has opened the incident already, and each task in a row costs a second
+    watch >> HandOverToRemediation(task_id="hand_over_to_remediation", scenario=scenario, **_STEP)

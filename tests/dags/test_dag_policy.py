@@ -19,7 +19,9 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 FILES = sorted(DAGS.rglob("*.py"))
 SUPERVISION = {"supervise_btc_producer", "supervise_stream_processor"}
 HEALTH = {f"health_{scenario}" for scenario in ScenarioId}
-DAG_IDS = SUPERVISION | HEALTH
+REMEDIATION = {f"remediate_{scenario}" for scenario in ScenarioId}
+INCIDENT = {"post_incident_review", "reconcile_incidents", "repair_data"}
+DAG_IDS = SUPERVISION | HEALTH | REMEDIATION | INCIDENT
 PARSE_SECONDS = 1.0  # on a busy machine; some 0.05 s on a quiet one
 
 
@@ -75,11 +77,12 @@ def test_every_dag_says_whose_it_is_what_it_is_for_and_how_to_use_it(dag_bag, da
     assert dag.description
     assert len(dag.doc_md) > 500
     assert not dag.catchup
-    assert dag.max_active_runs == 1
+    assert dag.max_active_runs == 1 or dag.schedule is None  # what waits for a person holds up nobody else
     assert params_problems(dag.params) == []
     for task in dag.tasks:
         assert task.owner == dag.default_args["owner"]
-        assert task.task_id == "supervise" or task.execution_timeout, f"{task.task_id} may run for ever"
+        bounded = task.execution_timeout or getattr(task, "response_timeout", None)  # of a task that asks a person
+        assert task.task_id == "supervise" or bounded, f"{task.task_id} may run for ever"
 
 
 @pytest.mark.parametrize("dag_id", sorted(SUPERVISION))
@@ -106,13 +109,55 @@ def test_a_health_dag_reads_as_the_playbook(dag_bag, scenario: ScenarioId) -> No
         "watch": {"healthy", "undecided", "open_or_join_incident", "hand_over_to_remediation"},
         "healthy": set(),
         "undecided": set(),
-        "open_or_join_incident": {"hand_over_to_remediation"},
+        "open_or_join_incident": set(),
         "hand_over_to_remediation": set(),
     }
     watch = dag.get_task("watch")
     assert watch.scenario == scenario
-    assert set(watch.branches.values()) < {t.task_id for t in dag.tasks}
+    assert {t for branch in watch.branches.values() for t in branch} == {t.task_id for t in dag.tasks} - {"watch"}
+    assert dag.get_task("hand_over_to_remediation").trigger_dag_id == f"remediate_{scenario}"
     assert dag.doc_md == dag_doc(scenario)
+
+
+def in_a_row(dag: Any, first: str) -> list[str]:
+    """The tasks behind ``first``, where each has one behind it."""
+    found = [first]
+    while len(behind := dag.get_task(found[-1]).downstream_task_ids) == 1:
+        found += behind
+    return found
+
+
+@pytest.mark.parametrize("scenario", ScenarioId)
+def test_a_remediation_dag_reads_as_the_playbook(dag_bag, scenario: ScenarioId) -> None:
+    """Diagnose, mitigate, recover, document; the rungs in the ladder's order, and a question before each risky one."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    from include.playbook.doc import remediation_doc
+    from include.playbook.ladder import Risk
+    from include.playbook.playbook import get_playbook
+
+    dag, ladder = dag_bag.dags[f"remediate_{scenario}"], get_playbook().scenarios[scenario].ladder
+    expected: dict[bool, list[str]] = {False: [], True: []}
+    for rung in ladder:
+        names = expected[rung.after_recovery]
+        names += [] if rung.risk is Risk.SAFE else [f"ask_before_{rung.id}"]
+        names.append(rung.id.value)
+    mitigate = [f"mitigate.{name}" for name in expected[False]]
+    row = ["diagnose.collect_evidence", *mitigate, "recover.wait_until_healthy"]
+    assert in_a_row(dag, "diagnose.collect_evidence") == row
+    healthy = [f"recover.{name}" for name in expected[True]]
+    behind = [*healthy, "recover.repair_data", "document.post_incident_review"]
+    assert in_a_row(dag, behind[0]) == behind
+    wait = dag.get_task("recover.wait_until_healthy")
+    assert wait.downstream_task_ids == {behind[0], "document.escalate_to_people"}
+    assert wait.rung_tasks == [task for task in mitigate if ".ask_before" not in task]
+    assert {t.task_id for t in dag.tasks} == {*row, *behind, "document.escalate_to_people"}
+    for task in dag.tasks:
+        if isinstance(task, ApprovalOperator):
+            assert task.defaults == [ApprovalOperator.REJECT], "no answer must be a no"
+            assert task.response_timeout.total_seconds() <= 3600
+    assert dag.doc_md == remediation_doc(scenario)
+    assert dag.schedule is None
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -132,7 +177,8 @@ _PARSE = """
     import json, runpy, sys, time
     import airflow.sdk, pendulum, pydantic_settings
     before = set(sys.modules)
-    from playbook_airflow import dependencies, health_workflow, supervise, supervision_doc, tags  # all for Dag files
+    from playbook_airflow import dependencies, health_workflow, incident_docs, reconcile_workflow, remediation_workflow
+    from playbook_airflow import repair_form, review_workflow, supervise, supervision_doc, tags  # all for Dag files
     loaded = sorted({m.split(".")[0] for m in set(sys.modules) - before})
 
     def guard(event, arguments):

@@ -174,8 +174,7 @@ def test_the_branch_of_the_outcome_is_taken_and_the_event_is_handed_on(outcome: 
     left = {"open_or_join_incident", "hand_over_to_remediation", "healthy", "undecided"} - {
         task for task, _ in skipped.value.tasks
     }
-    incident = {"open_or_join_incident", "hand_over_to_remediation"}
-    assert left == (incident if outcome is WatchOutcome.INCIDENT else {outcome.value})
+    assert left == set(BRANCHES[outcome])
 
 
 def an_event(store: MemoryIncidentStore, needs_hand_over: bool = True) -> dict[str, Any]:
@@ -197,25 +196,30 @@ def test_an_incident_that_the_store_lost_is_said(store: MemoryIncidentStore) -> 
         open_or_join(an_event(store), "run 1", MemoryIncidentStore())
 
 
-def test_a_hand_over_is_recorded_once(store: MemoryIncidentStore) -> None:
+def test_one_remediation_run_however_many_health_runs_hand_over(store: MemoryIncidentStore) -> None:
     event = an_event(store)
-    first, second = (hand_over(event, event["incident_id"], run, store) for run in ("run 1", "run 2"))
-    assert "docs/runbooks/kafka_down.md" in first
-    assert second.endswith("(recorded before)")
-    assert [h.health_run for h in store.hand_overs(event["incident_id"])] == ["run 1"]
+    first, second = (hand_over(event, run, store) for run in ("run 1", "run 2"))
+    incident_id = event["incident_id"]
+    assert first.run_id == second.run_id == f"{incident_id}__kafka_down__0"
+    assert first.conf["incident_id"] == incident_id
+    assert second.message.endswith("(recorded before)")
+    assert [h.health_run for h in store.hand_overs(incident_id)] == ["run 1"]
+    assert store.hand_overs(incident_id)[0].remediation == f"remediate_kafka_down/{first.run_id}"
 
 
 @pytest.mark.parametrize("state", [State.UNKNOWN, State.HEALTHY, State.SUSPECT])
 def test_what_is_not_bad_is_not_handed_over(store: MemoryIncidentStore, state: State) -> None:
     event = an_event(store)
     event["verdict"]["state"] = state.value
-    assert "needs no hand-over" in hand_over(event, event["incident_id"], "run 1", store)
+    decided = hand_over(event, "run 1", store)
+    assert decided.run_id is None
+    assert "needs no hand-over" in decided.message
     assert store.hand_overs(event["incident_id"]) == ()
 
 
 def test_without_need_nothing_is_handed_over(store: MemoryIncidentStore) -> None:
     event = an_event(store, needs_hand_over=False)
-    assert "needs no hand-over" in hand_over(event, event["incident_id"], "run 1", store)
+    assert hand_over(event, "run 1", store).run_id is None
     assert store.hand_overs(event["incident_id"]) == ()
 
 

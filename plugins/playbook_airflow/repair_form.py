@@ -1,0 +1,94 @@
+"""The form of the repair Dag, and what its tasks do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+
+if TYPE_CHECKING:
+    from include.repair.model import Span
+
+log = logging.getLogger(__name__)
+
+REPAIR_PARAMS = {
+    "start": Param(
+        type="string",
+        format="date-time",
+        title="From",
+        description="First moment of event time, UTC if it names no zone.",
+    ),
+    "end": Param(
+        type="string", format="date-time", title="To", description="First moment that is not repaired any more."
+    ),
+    "symbols": Param(
+        "",
+        type="string",
+        title="Symbols",
+        pattern=r"^$|^[A-Z0-9]{2,20}(,[A-Z0-9]{2,20})*$",
+        description="Comma-separated, for example BTCUSDT,ETHUSDT. Empty: all.",
+    ),
+    "check_only": Param(
+        False, type="boolean", title="Check only", description="Compare with the exchange's ledger; change nothing."
+    ),
+    "incident_id": Param(
+        "",
+        type="string",
+        title="Incident",
+        pattern=r"^$|^INC-\d{4}-\d{4,}$",
+        description="Puts the result into this incident's timeline, for example INC-2026-0007.",
+    ),
+}
+
+
+def span_of(params: Mapping[str, Any]) -> Span:
+    """The span of the form. Raises ``ValueError`` when it ends before it begins."""
+    from include.repair.model import Span
+    from include.settings import get_settings
+
+    start, end = (_moment(params[name]) for name in ("start", "end"))
+    if start >= end:
+        raise ValueError(f"From {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} is no time: the end must be later.")
+    symbols = tuple(filter(None, params["symbols"].split(","))) or get_settings().symbols
+    return Span(start, end, symbols)
+
+
+def find(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is missing and what is wrong."""
+    import msgspec
+
+    from include.repair.repair import Repair
+    from include.settings import get_settings
+
+    gaps, comparison = Repair(get_settings()).find(span_of(params))
+    for gap in gaps:
+        log.warning("%s: trades %d to %d are missing (%d)", gap.symbol, gap.first, gap.last, gap.trades)
+    log.info("%s", comparison)
+    return {"gaps": msgspec.to_builtins(gaps), "comparison": msgspec.to_builtins(comparison)}
+
+
+def run(params: Mapping[str, Any], by: str) -> dict[str, Any]:
+    """The repair. Raises ``RepairError`` if the tables are not equal afterwards."""
+    import msgspec
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from include.repair.errors import RepairError
+    from include.repair.repair import Repair
+    from include.settings import get_settings
+
+    if params["check_only"]:
+        raise AirflowSkipException("Check only: nothing is changed.")
+    report = Repair(get_settings()).run(
+        span_of(params), by=by, incident_id=params["incident_id"] or None, progress=log.info
+    )
+    if not report.after.equal:
+        raise RepairError(f"The tables are not yet as the exchange's ledger says: {report.after}")
+    return dict(msgspec.to_builtins(report))
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
