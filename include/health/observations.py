@@ -129,12 +129,16 @@ class OffsetsFacts(_Facts, frozen=True, tag="offsets"):
 
 
 class ProducerSymbolFacts(_Facts, frozen=True, tag="producer_symbol"):
-    """One symbol inside btc_producer: newest ids received and acknowledged by Kafka, age of the newest trade."""
+    """One symbol inside btc_producer: newest ids received and acknowledged by Kafka, age of the newest trade.
+
+    ``settled``: up to here every trade is acknowledged or was left out on purpose (``ProducerFacts.sampling``).
+    """
 
     received: int | None
     acknowledged: int | None
     event_age_seconds: float | None
     state: str  # starting, live, behind
+    settled: int | None = None
 
 
 class ProducerFacts(_Facts, frozen=True, tag="producer"):
@@ -161,6 +165,7 @@ class ProducerFacts(_Facts, frozen=True, tag="producer"):
     window_valid: int
     window_invalid: int
     last_error: str | None
+    sampling: int = 1  # of so many blocks of ids one is published
 
 
 class ExchangeFacts(_Facts, frozen=True, tag="exchange"):

@@ -141,11 +141,12 @@ class PositionLedger:
     # --- Taking positions ----------------------------------------------------------------------------------------
     def _take(self, at: float, facts: Facts) -> None:
         match facts:
-            case ProducerFacts(symbols=symbols):
+            case ProducerFacts(symbols=symbols, sampling=sampling):
+                # While trades are left out on purpose, what is settled goes on and the topic need not.
                 received = [(s, own.received) for s, own in symbols.items()]
-                acknowledged = [(s, own.acknowledged) for s, own in symbols.items()]
+                acknowledged = [(s, own.acknowledged if sampling == 1 else own.settled) for s, own in symbols.items()]
                 self._received.sample(at, _ID, received)
-                self._acknowledged.sample(at, _ID, acknowledged)
+                self._acknowledged.sample(at, _ID, acknowledged, moves=sampling == 1)
             case OffsetsFacts(partitions=partitions):
                 ends = [(p, own.end) for p, own in partitions.items()]
                 committed = [(p, own.committed) for p, own in partitions.items()]

@@ -157,6 +157,29 @@ class Flow:
         return ok(Probe.MYSQL_LEDGER, facts)
 
 
+def leaves_out(one_in: int, *, settles: bool = True) -> Act:
+    """From now on all trades fall into blocks that are left out; without ``settles`` one waits for Kafka."""
+
+    def act(flow: Flow) -> None:
+        flow.stopped.add("acked")
+        look = flow._producer
+
+        def told() -> Observation:
+            own = ProducerSymbolFacts(
+                received=flow.received,
+                acknowledged=flow.acked,
+                event_age_seconds=flow.now - flow._received_at,
+                state="live",
+                settled=flow.received if settles else flow.acked,
+            )
+            flow.producer.update(symbols={SYMBOL: own}, sampling=one_in, buffered=0)
+            return look()
+
+        flow._producer = told  # type: ignore[method-assign]
+
+    return act
+
+
 def watched(rules: Rules, flow: Flow, until: float, script: Script | None = None) -> dict[float, Verdict]:
     """The verdicts of one scenario's rules, by seconds since the start."""
     verdicts = {}

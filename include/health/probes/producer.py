@@ -24,6 +24,7 @@ class _Symbol(msgspec.Struct):
     acknowledged: int | None
     newest_event_time_ms: int | None
     state: str
+    settled: int | None = None
 
 
 class _Endpoint(msgspec.Struct):
@@ -59,6 +60,10 @@ class _Invalid(msgspec.Struct):
     window_invalid: int
 
 
+class _Sampling(msgspec.Struct):
+    one_in: int = 1
+
+
 class _Document(msgspec.Struct):
     """As much of the document (``include.producer.report``) as is used."""
 
@@ -72,6 +77,7 @@ class _Document(msgspec.Struct):
     kafka: _Kafka
     invalid: _Invalid
     last_error: str | None
+    sampling: _Sampling = msgspec.field(default_factory=_Sampling)
 
 
 class ProducerHealth:
@@ -131,6 +137,7 @@ def producer_facts(document: _Document, now_ms: int) -> ProducerFacts:
         window_valid=invalid.window_valid,
         window_invalid=invalid.window_invalid,
         last_error=None if document.last_error is None else one_line(document.last_error),
+        sampling=document.sampling.one_in,
     )
 
 
@@ -141,6 +148,7 @@ def _symbol_facts(symbol: _Symbol, now_ms: int) -> ProducerSymbolFacts:
         acknowledged=symbol.acknowledged,
         event_age_seconds=None if moment is None else _age(moment, now_ms),
         state=symbol.state,
+        settled=symbol.settled,
     )
 
 

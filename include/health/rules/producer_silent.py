@@ -60,7 +60,7 @@ class ProducerSilentRules(TroubleRules):
         self._topic = define(2, 2, dwell=t.dwell_seconds)
         self._stray = define(3, 3)
         self._facts: ProducerFacts | None = None
-        self._behind_since: dict[str, tuple[float, int | None]] = {}  # symbol → since when, acknowledged then
+        self._behind_since: dict[str, tuple[float, int | None]] = {}  # symbol → since when, how far it was then
         self._end, self._end_at, self._moves_then = -1, 0.0, 0
         self._look_due = self._topic_due = 0.0
         self._rate_from: tuple[float, int] | None = None
@@ -135,7 +135,7 @@ class ProducerSilentRules(TroubleRules):
         end, moves = 0, self._exchange.feed.exchange_moves
         for partition in facts.partitions.values():
             end += partition.end
-        if end != self._end or self._facts is None or not self._process.serving:
+        if end != self._end or self._facts is None or not self._process.serving or _left_out(self._facts):
             self._end, self._end_at, self._moves_then = end, at, moves
             if not self._topic.quiet:
                 self._topic.good(at)
@@ -178,10 +178,11 @@ class ProducerSilentRules(TroubleRules):
                 if self._behind_since:
                     self._behind_since.pop(symbol, None)
                 continue
-            since, acknowledged = self._behind_since.get(symbol, (at, None))
-            if acknowledged != own.acknowledged or self._exchange.away:
+            through = own.acknowledged if facts.sampling == 1 else own.settled
+            since, before = self._behind_since.get(symbol, (at, None))
+            if before != through or self._exchange.away:
                 since = at  # it is being filled in, or cannot be
-            self._behind_since[symbol] = (since, own.acknowledged)
+            self._behind_since[symbol] = (since, through)
             longest = max(longest, at - since)
         if longest >= self._thresholds.gap_seconds:
             text = (
@@ -223,6 +224,11 @@ class ProducerSilentRules(TroubleRules):
             "oldest_unacknowledged_seconds": round(facts.oldest_unacknowledged_seconds, 1),
             "request_weight_used": facts.weight_used,
         }
+
+
+def _left_out(facts: ProducerFacts) -> bool:
+    """Whether the topic may stand still, as all that came in meanwhile was left out on purpose."""
+    return facts.sampling > 1 and all(own.settled == own.received for own in facts.symbols.values())
 
 
 def _rate(before: tuple[float, int] | None, at: float, received: int) -> float | None:

@@ -11,7 +11,7 @@ from include.health.config import DetectorConfig
 from include.health.observations import Code, Observation, Probe
 from include.health.position_ledger import PositionLedger
 from include.health.verdicts import Hop, Stall
-from tests.support.flow import SYMBOL, Act, Flow, Script
+from tests.support.flow import SYMBOL, Act, Flow, Script, leaves_out
 from tests.support.observing import START, blind, failed
 
 
@@ -61,6 +61,12 @@ def test_the_fault_is_where_the_input_advances_and_the_output_does_not(act: Act,
     assert {stall.hop for _, stall in found} == {hop}
     assert 60 <= found[-1][1].since - START <= 60 + within - 9
     assert found[0][1] is found[-1][1]  # it goes on: the same object, with the same beginning
+
+
+@pytest.mark.parametrize(("settles", "hop"), [(True, None), (False, Hop.ACKNOWLEDGED)])
+def test_trades_that_are_left_out_on_purpose_are_no_stall(settles: bool, hop: Hop | None) -> None:
+    stalls = _followed(Flow(), 118, {60: leaves_out(4, settles=settles)})
+    assert {stall.hop for stall in stalls.values() if stall} == ({hop} if hop else set())
 
 
 def test_rows_that_are_not_written_while_trades_are_counted() -> None:

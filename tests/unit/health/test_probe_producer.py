@@ -80,7 +80,7 @@ class FakeProducer:
 def json(**changes: Any) -> bytes:
     document = copy.deepcopy(DOCUMENT)
     for name, value in changes.items():
-        document[name] = {**document[name], **value} if isinstance(value, dict) else value
+        document[name] = {**document.get(name, {}), **value} if isinstance(value, dict) else value
     return msgspec.json.encode(document)
 
 
@@ -91,6 +91,15 @@ def producer() -> Iterator[FakeProducer]:
     found.hold.set()
     found.server.shutdown()
     found.server.server_close()
+
+
+def test_a_producer_that_leaves_out_trades(producer: FakeProducer) -> None:
+    symbols = {"BTCUSDT": {**DOCUMENT["symbols"]["BTCUSDT"], "settled": 9}}
+    producer.body = json(sampling={"one_in": 4, "block": 200, "left_out": {}}, symbols=symbols)
+    facts = ProducerHealth(producer.port).look().facts
+    assert isinstance(facts, ProducerFacts)
+    assert facts.sampling == 4
+    assert facts.symbols["BTCUSDT"].settled == 9
 
 
 def test_the_document_as_facts(producer: FakeProducer) -> None:

@@ -14,7 +14,7 @@ from include.health.rules.producer_silent import ProducerSilentRules
 from include.health.verdicts import State, Verdict
 from include.playbook.names import Cause, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import ProducerThresholds
-from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
+from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, leaves_out, watched
 from tests.support.observing import START, blind, ended, failed, log, processes, runs, stopped, thresholds
 
 _FAULT_AT = 60
@@ -278,6 +278,13 @@ def test_a_producer_that_says_it_is_well_while_the_topic_stands_still() -> None:
 
     verdict = _told(act)[110]
     assert (verdict.state, verdict.symptom, verdict.direct) == (State.UNHEALTHY, Symptom.NO_NEW_MESSAGES, False)
+
+
+@pytest.mark.parametrize(("settles", "bad"), [(True, False), (False, True)])
+def test_a_topic_may_stand_still_while_trades_are_left_out_on_purpose(settles: bool, bad: bool) -> None:
+    """At 10 trades a second three blocks of 200 take a minute."""
+    verdicts = _told(leaves_out(4, settles=settles))
+    assert verdicts[118].state.bad is bad
 
 
 def test_a_quiet_market_is_said_in_figures() -> None:
