@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from include.health.probes.base import one_line
 from include.incidents.model import Incident
 from include.playbook.ladder import ByPeople, Rung, RungId
+from include.playbook.names import Cause
 from include.remediation.deadline import Call, DeadlineExceededError
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, RungOutcome, RungReport, RungWork, RunRequest
@@ -14,7 +15,7 @@ from include.remediation.registry import RUNGS
 from include.remediation.rungs_common import OnlyWhenNeeded, Validation
 from include.remediation.tools import Tools
 
-LOOK_SECONDS = 20.0  # a precondition asks several targets, each with a deadline of its own
+LOOK_SECONDS = 30.0  # a precondition asks several targets, each with a deadline of its own
 
 _OUTCOMES = {
     Need.NOT_NEEDED: RungOutcome.NOT_NEEDED,
@@ -86,10 +87,10 @@ def look(work: RungWork) -> Finding:
 def left_to_people(tools: Tools, request: RunRequest) -> ByPeople | None:
     """The playbook's word on the incident's cause as it is now, if no machine may touch that."""
     cause = current_cause(tools.store.incident(request.incident_id), request)
-    return next((each for each in tools.scenario(request.scenario).by_people if each.cause is cause), None)
+    return tools.scenario(request.scenario).left_to_people(cause)
 
 
-def current_cause(incident: Incident, request: RunRequest) -> str:
+def current_cause(incident: Incident, request: RunRequest) -> Cause:
     """The diagnosis as it stands; that of the run's beginning where the incident is about another scenario."""
     return incident.cause if incident.scenario is request.scenario else request.cause
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +18,9 @@ from include.remediation.errors import RungError
 from include.remediation.incident_moves import advance
 from include.remediation.model import Proof, RungOutcome, RungReport, RungWork, RunRequest, Work
 from include.remediation.tools import Tools
+from include.remediation.waiting import until
 from include.runtime.logging import get_logger
 
-POLL_SECONDS = 0.2
 _MARGIN_SECONDS = 30.0  # of the lease, beyond what work, proof and the way back may take
 _PROOF_SECONDS = 15.0  # one look that proves
 _log = get_logger("remediation")
@@ -55,6 +54,7 @@ def action_request(rung: Rung, work: RungWork, request: RunRequest) -> ActionReq
         lease_seconds=rung.timeout_seconds * 2 + rung.verify_seconds + _MARGIN_SECONDS,
         services=work.services(),
         overrides=request.overrides,
+        after_recovery=rung.after_recovery,
     )
 
 
@@ -63,7 +63,6 @@ class Execution:
 
     def __init__(self, tools: Tools, request: RunRequest, rung: Rung, work: RungWork) -> None:
         self._tools, self._request, self._rung, self._work = tools, request, rung, work
-        self._pause = threading.Event()
         self._overdue: Call[Work] | None = None
 
     def run(self, why: str) -> RungReport:
@@ -102,14 +101,7 @@ class Execution:
         return self._back(f"{done.text} It has not helped within {waited}: {proof.text}", facts)
 
     def _await_proof(self) -> Proof:
-        """The first good look, else the last one before the time was over."""
-        clock = self._tools.clock
-        until = clock.monotonic() + self._rung.verify_seconds
-        while True:
-            proof = self._prove()
-            if proof.good or clock.monotonic() >= until:
-                return proof
-            self._pause.wait(POLL_SECONDS)
+        return until(self._tools.clock, self._rung.verify_seconds, self._prove, lambda proof: proof.good)
 
     def _prove(self) -> Proof:
         try:

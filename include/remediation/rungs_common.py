@@ -47,10 +47,12 @@ class RestartService(abc.ABC):
 
     service: str
     stop_seconds = 10.0  # for a graceful end of a process that answers
+    hung_stop_seconds = HUNG_STOP_SECONDS
     start_seconds = 10.0
 
     def __init__(self, tools: Tools, request: RunRequest) -> None:
         self.tools, self.request = tools, request
+        self._seen: tuple[int | None, Need] | None = None  # process and finding of the last look at the need
 
     # --- for subclasses ------------------------------------------------------------------------------------------
     @abc.abstractmethod
@@ -75,6 +77,7 @@ class RestartService(abc.ABC):
         finding = self._of_process(status)
         if finding.need is Need.NEEDED and (obstacle := self.obstacle()) is not None:
             return obstacle
+        self._seen = (status.pid, finding.need)
         return finding
 
     def services(self) -> tuple[str, ...]:
@@ -100,6 +103,16 @@ class RestartService(abc.ABC):
         """A restart has no way back."""
         return None
 
+    # --- for subclasses, ready made ------------------------------------------------------------------------------
+    def pid(self) -> int | None:
+        """Of its process now. Raises :class:`ServicesError`."""
+        return self.tools.controller.status(self.service).pid
+
+    def seconds_left_to_start(self, allowed: float) -> float:
+        """How much longer a process that does not answer yet may just be starting."""
+        started = self.tools.controller.status(self.service).started_at
+        return 0.0 if started is None else max(0.0, allowed - (self.tools.now() - started).total_seconds())
+
     # --- parts ---------------------------------------------------------------------------------------------------
     def _of_process(self, status: ServiceStatus) -> Finding:
         facts = {"state": status.state.value, "pid": status.pid, "exit_code": status.exit_code}
@@ -121,13 +134,13 @@ class RestartService(abc.ABC):
         status = self.tools.controller.status(self.service)
         if status.pid is None:
             return ServiceOutcome.ALREADY_STOPPED
-        if _is_frozen(status.pid):
-            seconds = FROZEN_STOP_SECONDS
-        elif self.answers().need is Need.NOT_NEEDED:
-            seconds = self.stop_seconds
-        else:
-            seconds = HUNG_STOP_SECONDS
-        return self.tools.controller.stop(self.service, seconds)
+        return self.tools.controller.stop(self.service, self._patience(status.pid))
+
+    def _patience(self, pid: int) -> float:
+        if is_frozen(pid):
+            return FROZEN_STOP_SECONDS
+        need = self._seen[1] if self._seen is not None and self._seen[0] == pid else self.answers().need
+        return self.stop_seconds if need is Need.NOT_NEEDED else self.hung_stop_seconds
 
 
 class OnlyWhenNeeded:
@@ -182,7 +195,8 @@ def _ending(status: ServiceStatus) -> str:
     return f"it ended with exit code {status.exit_code}"
 
 
-def _is_frozen(pid: int) -> bool:
+def is_frozen(pid: int) -> bool:
+    """Whether a process is suspended: it accepts connections, and will never answer."""
     with contextlib.suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     return False
