@@ -6,30 +6,26 @@ Stands beside the rooms because it shows two of them: the playbook, and the inci
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from include.playbook.errors import PlaybookError
 from include.playbook.playbook import load_playbook
-from include.settings import SettingsError, load_settings
+from include.playbook_command import guardrail_commands
+from include.playbook_command.console import DIFFERS, REFUSED, console, incident_store
+from include.settings import SettingsError
 
 if TYPE_CHECKING:
     from include.incidents.store import IncidentStore
 
-DIFFERS, REFUSED = 1, 2  # exit codes: what was checked is not right; the question cannot be answered
-
 app = typer.Typer(
-    help="Read the playbook, its incidents, and whether anybody changed their timelines.",
+    help="Read the playbook, its incidents and what was done about them; switch automation off and on.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
 
 
 @app.command()
@@ -63,7 +59,7 @@ def verify_timeline(
     incident: Annotated[str, typer.Argument(help="Incident, for example INC-2026-0001; all without it.")] = "",
 ) -> None:
     """Check the timelines against their hash chains; exits with 1 if anything was changed, moved or removed."""
-    with _store() as store:
+    with incident_store() as store:
         findings = store.verify(incident or None)
         names = [incident] if incident else _all_names(store)
     broken = {finding.incident_id for finding in findings}
@@ -85,7 +81,7 @@ def incidents(
     """List the newest incidents."""
     from include.playbook_command.incident_view import incident_table
 
-    with _store() as store:
+    with incident_store() as store:
         found = tuple(reversed(store.open_incidents()))[:limit] if only_open else store.recent(limit=limit)
     if not found:
         console.print("No incident is open." if only_open else "There are no incidents.")
@@ -98,7 +94,7 @@ def show(incident: Annotated[str, typer.Argument(help="Incident, for example INC
     """Show one incident: timeline, symptoms, hand-overs and decisions."""
     from include.playbook_command.incident_view import incident_page
 
-    with _store() as store:
+    with incident_store() as store:
         for part in incident_page(store, incident):
             console.print(part)
 
@@ -112,24 +108,7 @@ def _all_names(store: IncidentStore) -> list[str]:
         return []
 
 
-@contextmanager
-def _store() -> Iterator[IncidentStore]:
-    """The incident store of the settings; imported here so that the playbook can be read without a database."""
-    from include.incidents.errors import IncidentStoreError
-    from include.incidents.factory import store_from_settings
-
-    store = store_from_settings(load_settings())
-    try:
-        yield store
-    except IncidentStoreError as error:
-        _refuse(str(error))
-    finally:
-        store.close()
-
-
-def _refuse(text: str) -> NoReturn:
-    console.print(f"[red]✗[/] {escape(text)}", soft_wrap=True)
-    raise typer.Exit(REFUSED)
+guardrail_commands.add_to(app)
 
 
 def main() -> None:
