@@ -19,6 +19,7 @@ class DeadLetterReason(StrEnum):
     VALUE_OUT_OF_RANGE = "value_out_of_range"  # a price, quantity, id or time that no trade can have
     UNEXPECTED_SYMBOL = "unexpected_symbol"
     UNEXPECTED_EVENT = "unexpected_event"  # a well-formed event of another kind
+    NOT_STORABLE = "not_storable"  # passes every check, and a batch with it cannot be computed or written all the same
 
 
 @dataclass(frozen=True)

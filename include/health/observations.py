@@ -71,6 +71,7 @@ class Code(StrEnum):
     DISK_FULL = "disk_full"
     SCHEMA = "schema"
     DATA = "data"
+    CHECKPOINT = "checkpoint"  # the stream processor cannot go on from its own
     UNKNOWN = "unknown"
 
 

@@ -23,7 +23,7 @@ class ErrorKind(StrEnum):
     DISK_FULL = "disk_full"
     CREDENTIALS = "credentials"
     SCHEMA = "schema"  # database, table or column is not what we expect
-    DATA = "data"  # a value does not fit its column
+    DATA = "data"  # a value does not fit its column, or breaks a rule of the table
     UNKNOWN = "unknown"
 
 
@@ -112,6 +112,14 @@ _KINDS: dict[ErrorKind, dict[int, str]] = {
         1292: "ER_TRUNCATED_WRONG_VALUE",
         1366: "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD",
         1406: "ER_DATA_TOO_LONG",
+        1048: "ER_BAD_NULL_ERROR",
+        1411: "ER_WRONG_VALUE_FOR_TYPE",
+        1441: "ER_DATETIME_FUNCTION_OVERFLOW",
+        1526: "ER_NO_PARTITION_FOR_GIVEN_VALUE",
+        1644: "ER_SIGNAL_EXCEPTION",  # a trigger says no
+        1690: "ER_DATA_OUT_OF_RANGE",
+        3819: "ER_CHECK_CONSTRAINT_VIOLATED",
+        4025: "ER_CONSTRAINT_FAILED (MariaDB)",
     },
 }
 

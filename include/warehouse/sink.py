@@ -81,7 +81,7 @@ class BatchSink:
         position = store.position() or _NO_POSITION  # first: it waits for a commit of ours that is still under way
         if store.is_committed(batch.identity.query_id, batch.identity.batch_id):
             return Receipt(Outcome.ALREADY_COMMITTED, batch.end_offsets)
-        coverage = store.coverage(_bounds(batch.groups))
+        coverage = store.coverage(bounds_of(batch.groups))
         admission = _admit(batch.groups, coverage, recount)
         now_ms = self._clock.time_ms()
         changed = _changed_minutes(admission)
@@ -120,7 +120,7 @@ class BatchSink:
         return before, _BEFORE_EVERYTHING if newest is None else newest - self._delay_ms, newest
 
 
-def _bounds(groups: Iterable[TradeGroup]) -> dict[str, tuple[int, int]]:
+def bounds_of(groups: Iterable[TradeGroup]) -> dict[str, tuple[int, int]]:
     """Lowest and highest trade id, by symbol."""
     bounds: dict[str, tuple[int, int]] = {}
     for group in groups:

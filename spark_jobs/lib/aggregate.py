@@ -41,6 +41,17 @@ _NEW_TRADES = """
   WHERE copy = 1"""
 
 
+@dataclass(frozen=True)
+class NewTrade:
+    """One trade that is not counted yet: its place in the topic, its raw value, and itself as a group."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    id: int
+    group: TradeGroup
+
+
 @dataclass
 class Aggregate:
     """What is in a micro-batch. Offsets by partition: of the first record, and the next one to read."""
@@ -52,6 +63,13 @@ class Aggregate:
     invalid_rows: int = 0
     newest_event_time_ms: int | None = None
     newest_event_times_ms: dict[str, int] = field(default_factory=dict)
+
+    def left_out(self, partition: int, offset: int) -> None:
+        """A record of the batch was not looked at; it is read all the same, and counts as invalid."""
+        self.start_offsets[partition] = min(self.start_offsets.get(partition, offset), offset)
+        self.end_offsets[partition] = max(self.end_offsets.get(partition, 0), offset + 1)
+        self.input_rows += 1
+        self.invalid_rows += 1
 
 
 class Aggregator:
@@ -78,13 +96,19 @@ class Aggregator:
 
     def recount(self, records: DataFrame, coverage: Coverage) -> list[TradeGroup]:
         """Groups of the trades of the symbols in ``coverage`` that are not covered, each trade once."""
-        ranges = [f"('{symbol}', {first}L, {last}L)" for symbol, ids in coverage.items() for first, last in ids]
-        new_trades = _NEW_TRADES.format(
-            trades=self._trades,
-            symbols=", ".join(f"'{symbol}'" for symbol in coverage),
-            ranges=", ".join(ranges or ["('', 0L, 0L)"]),
-        )
+        if not coverage:
+            return []
+        new_trades = _new_trades(self._trades, coverage)
         return [_group(row) for row in _collect(records, _GROUPS.format(trades=new_trades))]
+
+    def new_trades(self, records: DataFrame, coverage: Coverage, group: TradeGroup) -> list[NewTrade]:
+        """The single trades of a group that :meth:`recount` gave for the same ``coverage``, by id."""
+        first, last = group.sums.first_trade_id, group.sums.last_trade_id
+        own = (
+            f"SELECT * FROM ({_new_trades(self._trades, coverage)}) WHERE symbol = '{group.key.symbol}'"  # noqa: S608
+            f" AND time_ms DIV 60000 = {group.key.minute} AND id BETWEEN {first}L AND {last}L ORDER BY id"
+        )
+        return [_trade(row, group.key) for row in _collect(records, own)]
 
     def invalid(self, records: DataFrame) -> Iterable[Row]:
         """Partition, offset and raw value of the records that are no trades; one partition in memory at a time."""
@@ -97,6 +121,15 @@ class Aggregator:
 def _collect(records: DataFrame, query: str) -> list[Row]:
     records.createOrReplaceTempView(RECORDS_VIEW)
     return records.sparkSession.sql(query).collect()
+
+
+def _new_trades(trades: str, coverage: Coverage) -> str:
+    ranges = [f"('{symbol}', {first}L, {last}L)" for symbol, ids in coverage.items() for first, last in ids]
+    return _NEW_TRADES.format(
+        trades=trades,
+        symbols=", ".join(f"'{symbol}'" for symbol in coverage),
+        ranges=", ".join(ranges or ["('', 0L, 0L)"]),
+    )
 
 
 def _merge_offsets(result: Aggregate, row: Any) -> None:
@@ -117,6 +150,13 @@ def _group(row: Any) -> TradeGroup:
     )
     ids = ids_of_bitmap(bytes(row.bits), row.first_id - row.skipped_bits)
     return TradeGroup(MinuteKey(row.symbol, row.minute), sums, ids)
+
+
+def _trade(row: Any, key: MinuteKey) -> NewTrade:
+    price, quantity = to_units(row.price, PRICE_PLACES), to_units(row.quantity, PRICE_PLACES)
+    sums = TradeSums(price, price * quantity, quantity, 1, row.id, row.id, price)  # 10⁻⁸ × 10⁻⁸ = 10⁻¹⁶
+    value = None if row.value is None else bytes(row.value)
+    return NewTrade(row.partition, row.offset, value, row.id, TradeGroup(key, sums, ((row.id, row.id),)))
 
 
 def ids_of_bitmap(bits: bytes, base: int) -> tuple[tuple[int, int], ...]:

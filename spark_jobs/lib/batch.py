@@ -18,9 +18,13 @@ from include.warehouse.mysql_store import MySQLStore
 from include.warehouse.sink import Batch, BatchSink, Outcome, Receipt
 from include.warehouse.transaction import TransactionRunner
 from spark_jobs.lib.aggregate import Aggregate, Aggregator
+from spark_jobs.lib.error_classes import is_data_error
 from spark_jobs.lib.errors import StopRequestedError
 from spark_jobs.lib.group_offsets import GroupOffsets
 from spark_jobs.lib.metrics import Metrics
+from spark_jobs.lib.poison import PoisonHandler
+from spark_jobs.lib.poison_row import PoisonRow
+from spark_jobs.lib.poison_search import without
 from spark_jobs.lib.progress import Phase, Progress, SymbolState, utc_text
 from spark_jobs.lib.rejects import DeadLetterWriter
 
@@ -40,7 +44,7 @@ class BatchProcessor:
     """The function that Spark calls with each micro-batch.
 
     A batch that raises is not lost: nothing of it is committed, and Spark plans it again when the query is restarted.
-    ``failure`` keeps what it raised, because Spark reports it as text only.
+    ``failure`` keeps what it raised, because Spark reports it as text only, and ``failed_batch`` which one it was.
     """
 
     def __init__(
@@ -50,21 +54,25 @@ class BatchProcessor:
         dead_letters: DeadLetterWriter,
         transactions: TransactionRunner,
         sink: BatchSink,
+        poison: PoisonHandler,
         group_offsets: GroupOffsets,
         progress: Progress,
         metrics: Metrics,
         clock: Clock,
         stop: threading.Event,
+        on_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        self._aggregator, self._dead_letters = aggregator, dead_letters
+        self._aggregator, self._dead_letters, self._poison = aggregator, dead_letters, poison
         self._transactions, self._sink, self._group_offsets = transactions, sink, group_offsets
         self._progress, self._metrics, self._clock, self._stop = progress, metrics, clock, stop
+        self._on_commit = on_commit
         self._identity: QueryIdentity | None = None
         self.failure: BaseException | None = None
+        self.failed_batch: int | None = None
 
     def serve(self, identity: QueryIdentity) -> None:
         """Say which query the next batches belong to."""
-        self._identity, self.failure = identity, None
+        self._identity, self.failure, self.failed_batch = identity, None, None
 
     def __call__(self, records: DataFrame, batch_id: int) -> None:
         """Process one batch; on return it is committed. Raises whatever stands in the way."""
@@ -72,10 +80,22 @@ class BatchProcessor:
             try:
                 self._process(records, batch_id)
             except BaseException as error:
-                self.failure = error
+                self.failure, self.failed_batch = error, batch_id
                 raise
 
     def _process(self, records: DataFrame, batch_id: int) -> None:
+        """Count the batch; what makes it fail at its data is set aside first, or ends it."""
+        aside: list[PoisonRow] = []
+        while True:
+            rest = without(records, aside)
+            try:
+                return self._count(rest, batch_id, aside)
+            except Exception as error:
+                if not is_data_error(error):
+                    raise
+                aside += self._poison.set_aside(rest, lambda found: self._batch(found, batch_id), batch_id, error)
+
+    def _count(self, records: DataFrame, batch_id: int, aside: list[PoisonRow]) -> None:
         self._check_stop()
         with self._progress.phase(Phase.AGGREGATE):
             found = self._aggregator.aggregate(records)
@@ -83,14 +103,17 @@ class BatchProcessor:
             with self._progress.phase(Phase.DEAD_LETTERS):
                 self._dead_letters.write(self._aggregator.invalid(records), self._check_stop)
         self._check_stop()
+        for row in aside:
+            found.left_out(row.culprit.partition, row.culprit.offset)
         batch = self._batch(found, batch_id)
         recount = self._recount_once(records)
         with self._progress.phase(Phase.MYSQL):
             receipt = self._transactions.run(
                 lambda connection: self._sink.apply(MySQLStore(connection), batch, recount)
             )
+        self._on_commit()
         self._group_offsets.submit(receipt.end_offsets)
-        self._report(found, receipt, batch_id)
+        self._report(found, receipt, batch_id, len(aside))
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
@@ -121,13 +144,14 @@ class BatchProcessor:
 
         return recount
 
-    def _report(self, found: Aggregate, receipt: Receipt, batch_id: int) -> None:
+    def _report(self, found: Aggregate, receipt: Receipt, batch_id: int, set_aside: int) -> None:
         durations = self._progress.durations_ms()
         last_batch: dict[str, Any] = {
             "id": batch_id,
             "outcome": receipt.outcome.value,
             "input_rows": found.input_rows,
             "invalid_rows": found.invalid_rows,
+            "set_aside_rows": set_aside,
             "duplicate_rows": receipt.duplicate_rows,
             "late_rows": receipt.late_rows,
             "late_corrections": receipt.late_corrections,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.warehouse.error_numbers import TRANSIENT, classify
 from include.warehouse.errors import RetryInterruptedError, WarehouseError
-from spark_jobs.lib.errors import DeadLettersError, StopRequestedError
+from spark_jobs.lib.errors import DeadLettersError, PoisonBatchError, StopRequestedError
 
 
 class Failure(StrEnum):
@@ -19,6 +19,8 @@ class Failure(StrEnum):
     KAFKA = "kafka"  # the broker is away or has changed its mind
     MYSQL_AWAY = "mysql_away"  # before a batch; within a batch the transaction itself is retried
     MYSQL = "mysql"  # retried for as long as allowed, or not worth retrying
+    DATA = "data"  # a row that cannot be worked on or written: the batch fails whenever it is tried
+    CHECKPOINT = "checkpoint"  # Spark cannot go on from its checkpoint: damaged, of another version or another query
     PROGRAM = "program"  # anything else
 
 
@@ -34,6 +36,25 @@ _KAFKA_SIGNS = (
     "Cannot fetch record",
     "Timeout of Kafka",
 )
+_BY_KIND: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
+    ((StopRequestedError, RetryInterruptedError), Failure.STOPPING),
+    ((KafkaException, DeadLettersError), Failure.KAFKA),
+    ((PoisonBatchError,), Failure.DATA),
+    ((WarehouseError,), Failure.MYSQL),
+)
+
+# Damaged, of another version, or of another query: what Spark 4 says of a checkpoint that it cannot use.
+_CHECKPOINT_SIGNS = (
+    "Checksum error: file:",
+    "Failed to read log file",
+    "INVALID_LOG_VERSION",
+    "MALFORMED_LOG_FILE",
+    "sources in the checkpoint offsets",
+    'Expected e.g. {"topicA"',  # the offsets of another kind of source
+    "STREAMING_CHECKPOINT_MISSING_METADATA_FILE",
+    "does not support recovering from checkpoint location",
+    "STATE_STORE_CHECKPOINT_LOCATION_NOT_EMPTY",
+)
 PLAN = "=== Streaming Query ==="  # from here on it is the query's own description, which always names Kafka
 
 
@@ -47,13 +68,12 @@ def error_text(error: BaseException) -> str:
 
 def classify_failure(error: BaseException) -> Failure:
     """``error``: what the batch raised if it was the batch, else what Spark or a library raised."""
-    if isinstance(error, StopRequestedError | RetryInterruptedError):
-        return Failure.STOPPING
-    if isinstance(error, KafkaException | DeadLettersError):
-        return Failure.KAFKA
-    if isinstance(error, WarehouseError):
-        return Failure.MYSQL
+    for kinds, failure in _BY_KIND:
+        if isinstance(error, kinds):
+            return failure
     if isinstance(error, SQLAlchemyError):
         return Failure.MYSQL_AWAY if classify(error) in TRANSIENT else Failure.MYSQL
     text = error_text(error).split(PLAN)[0]
+    if any(sign in text for sign in _CHECKPOINT_SIGNS):
+        return Failure.CHECKPOINT
     return Failure.KAFKA if any(sign in text for sign in _KAFKA_SIGNS) else Failure.PROGRAM

@@ -14,6 +14,7 @@ from include.broker.offsets import OffsetCommitter
 from include.runtime.clock import SystemClock
 from include.runtime.health_endpoint import HealthEndpoint
 from include.runtime.logging import get_logger
+from include.runtime.processor_notes import ProcessorNotes
 from include.settings import Settings
 from include.warehouse.engine import create_warehouse_engine
 from include.warehouse.error_numbers import ErrorKind
@@ -24,10 +25,13 @@ from spark_jobs.lib.batch import BatchProcessor, QueryIdentity
 from spark_jobs.lib.checkpoint import read_query_id
 from spark_jobs.lib.class_archive import archive_path, make_archive_in_background
 from spark_jobs.lib.failures import Failure, error_text
+from spark_jobs.lib.giving_up import LastWords
 from spark_jobs.lib.group_offsets import GroupOffsets
 from spark_jobs.lib.heartbeat import Heartbeat
 from spark_jobs.lib.metrics import Metrics
 from spark_jobs.lib.opening import Opening, find_opening
+from spark_jobs.lib.poison import PoisonHandler
+from spark_jobs.lib.poison_search import PoisonSearch
 from spark_jobs.lib.progress import JobStatus, Progress, SymbolState, utc_text
 from spark_jobs.lib.query import QUERY_NAME, start_query
 from spark_jobs.lib.rejects import DeadLetterWriter
@@ -56,18 +60,30 @@ class StreamProcessorJob:
         self._group_offsets = GroupOffsets(OffsetCommitter(settings.bootstrap_servers, settings.trades_topic))
         self._heartbeat = Heartbeat(self._engine, SERVICE, self._clock)
         self._dead_letters = DeadLetterWriter(settings.bootstrap_servers, settings.trades_topic, settings.symbols)
+        notes = ProcessorNotes(settings)
+        self._last_words = LastWords(notes, settings.checkpoint_dir, self._clock)
+        aggregator = Aggregator(settings.symbols)
+        sink = BatchSink(settings.windows, round(settings.watermark_seconds * 1000), SERVICE, self._clock)
         self._processor = BatchProcessor(
-            aggregator=Aggregator(settings.symbols),
+            aggregator=aggregator,
             dead_letters=self._dead_letters,
             transactions=TransactionRunner(
                 self._engine, settings.mysql_retry_seconds, self._stop, self._clock, self._on_mysql_retry
             ),
-            sink=BatchSink(settings.windows, round(settings.watermark_seconds * 1000), SERVICE, self._clock),
+            sink=sink,
+            poison=PoisonHandler(
+                search=PoisonSearch(aggregator, self._engine, sink, self._stop),
+                dead_letters=self._dead_letters,
+                notes=notes,
+                progress=self._progress,
+                clock=self._clock,
+            ),
             group_offsets=self._group_offsets,
             progress=self._progress,
             metrics=self._metrics,
             clock=self._clock,
             stop=self._stop,
+            on_commit=self._last_words.committed,
         )
         self._health = HealthEndpoint(settings.processor_health_port, self._snapshot, self._metrics.registry)
         self._opening: Future[Opening] | None = None
@@ -97,6 +113,7 @@ class StreamProcessorJob:
             stop=self._stop,
             clock=self._clock,
             on_restart=self._metrics.query_restarts.inc,
+            on_give_up=lambda error: self._last_words.give_up(error, self._processor.failed_batch),
         ).run()
 
     def _start_query(self) -> Any:
@@ -121,7 +138,8 @@ class StreamProcessorJob:
 
     def _snapshot(self) -> dict[str, Any]:
         fixed = {"service": SERVICE, "pid": os.getpid(), "started_at": self._started_at}
-        return {**fixed, **self._progress.snapshot()}
+        names = ("micro_batch_seconds", "max_offsets_per_trigger")  # in force: they may be changed for a time
+        return {**fixed, "settings": {n: getattr(self._settings, n) for n in names}, **self._progress.snapshot()}
 
     def _shut_down(self, failure: Failure) -> int:
         """Let the running batch finish, or abandon it: nothing of it is committed, and it is planned again."""

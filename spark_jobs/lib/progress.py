@@ -35,6 +35,7 @@ class Phase(StrEnum):
     AGGREGATE = "aggregate"
     DEAD_LETTERS = "dead_letters"
     RECOUNT = "recount"
+    ISOLATE = "isolate"  # the rows are searched because of which the batch fails
     MYSQL = "mysql"
 
 

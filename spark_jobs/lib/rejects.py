@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from include.broker.dead_letters import DeadLetter, DeadLetterReason
 from include.broker.topics import DEAD_LETTERS
 from include.runtime.clock import Clock, SystemClock
 from spark_jobs.lib.errors import DeadLettersError
+from spark_jobs.lib.poison_row import PoisonRow
 
 _STAGE = "stream_processor"
 _FLUSH_SECONDS = 30.0
@@ -73,22 +74,38 @@ class DeadLetterWriter:
         failures: list[str] = []
         count = 0
         for count, record in enumerate(records, 1):
-            self._produce(record, failures)
+            raw = bytes(record.value or b"")
+            self._produce(record.partition, record.offset, raw, explain(raw, self._symbols), failures)
             if count % 1000 == 0:
                 keep_going()
+        self._flush(count, failures)
+        return count
+
+    def write_refused(self, rows: Sequence[PoisonRow]) -> None:
+        """Produce one dead letter for each row at fault, with what was said about it, and wait until Kafka has all.
+
+        Raises :class:`DeadLettersError`.
+        """
+        failures: list[str] = []
+        for row in rows:
+            why = (DeadLetterReason.NOT_STORABLE, row.culprit.error)
+            self._produce(row.culprit.partition, row.culprit.offset, row.value or b"", why, failures)
+        self._flush(len(rows), failures)
+
+    def _flush(self, count: int, failures: list[str]) -> None:
         waiting = self._producer.flush(_FLUSH_SECONDS)
         if waiting or failures:
             raise DeadLettersError(
                 f"{waiting + len(failures)} of {count} dead letters not acknowledged: {failures[:1]}"
             )
-        return count
 
-    def _produce(self, record: Any, failures: list[str]) -> None:
-        raw = bytes(record.value or b"")
-        reason, detail = explain(raw, self._symbols)
+    def _produce(
+        self, partition: int, offset: int, raw: bytes, why: tuple[DeadLetterReason, str], failures: list[str]
+    ) -> None:
+        reason, detail = why
         if len(raw) > _MOST_BYTES:
             raw, detail = raw[:_MOST_BYTES], f"{detail} (cut from {len(raw)} bytes; the whole is at the origin)"
-        origin = f"{self._topic}-{record.partition}-{record.offset}"
+        origin = f"{self._topic}-{partition}-{offset}"
         letter = DeadLetter(raw, reason, detail, _STAGE, origin, self._clock.time_ms())
         while True:
             try:

@@ -48,9 +48,11 @@ class QuerySupervisor:
         stop: threading.Event,
         clock: Clock,
         on_restart: Callable[[], None] = lambda: None,
+        on_give_up: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self._start, self._batch_failure, self._progress = start, batch_failure, progress
-        self._retry_seconds, self._stop, self._clock, self._on_restart = retry_seconds, stop, clock, on_restart
+        self._retry_seconds, self._stop, self._clock = retry_seconds, stop, clock
+        self._on_restart, self._on_give_up = on_restart, on_give_up
 
     def run(self) -> Failure:
         """Return when the process is stopping (:attr:`Failure.STOPPING`) or the query cannot be kept running."""
@@ -67,6 +69,7 @@ class QuerySupervisor:
             failure, spent = classify_failure(error), self._clock.monotonic() - failing_since
             self._report(error, failure, spent)
             if failure not in RESTARTABLE or spent > self._retry_seconds:
+                self._on_give_up(error)
                 self._progress.set_status(JobStatus.FAILED)
                 return failure
             self._progress.set_status(JobStatus.RESTARTING_QUERY)

@@ -38,6 +38,8 @@ def cause_of(code: Code | None) -> tuple[Cause, Symptom]:
     """Cause and symptom of a query that ended, or is tried again, with an error of this class."""
     if code in (Code.SCHEMA, Code.DATA):
         return Cause.SCHEMA_MISMATCH, _MYSQL[code]
+    if code is Code.CHECKPOINT:
+        return Cause.CORRUPTED_LOG, Symptom.NO_PROGRESS
     if code is not None and (symptom := _MYSQL.get(code)):
         return Cause.WRITE_FAILURE, symptom
     if code is not None and (symptom := _KAFKA.get(code)):
