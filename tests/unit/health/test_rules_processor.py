@@ -372,7 +372,9 @@ def test_every_class_of_error_has_a_cause() -> None:
         Cause.WRITE_FAILURE,
         Cause.KAFKA_CONNECTION,
         Cause.QUERY_FAILED,
+        Cause.CORRUPTED_LOG,
     }
+    assert told[Code.CHECKPOINT] == (Cause.CORRUPTED_LOG, Symptom.NO_PROGRESS)
     assert told[None] == (Cause.QUERY_FAILED, Symptom.NO_PROGRESS)
 
 
