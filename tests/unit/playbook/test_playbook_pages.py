@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from include.playbook.doc import dag_doc
+from include.playbook.doc import dag_doc, remediation_doc
 from include.playbook.names import ScenarioId
 from include.playbook.playbook import DATA, get_playbook, load_playbook
+from include.playbook.remedies import limits, way_back, who_agrees
 from include.playbook.render import COMMAND, differing_pages, runbook_pages, write_pages
 
 
@@ -83,9 +84,57 @@ def test_both_pages_name_what_is_watched_every_cause_every_number_and_who_is_tol
     assert page.count("\n| ") >= len(found.causes) + len(type(found.thresholds).model_fields)
 
 
+def in_order(page: str, words: list[str]) -> None:
+    """Each is there, behind the one before."""
+    place = 0
+    for each in words:
+        place = page.find(each, place)
+        assert place >= 0, each
+
+
+@pytest.mark.parametrize("scenario", ScenarioId)
+def test_the_runbook_tells_all_of_each_step_and_what_is_left_to_people(scenario: ScenarioId) -> None:
+    found, page = get_playbook().scenarios[scenario], runbook_pages(get_playbook())[f"{scenario}.md"]
+    for number, rung in enumerate(found.ladder, 1):
+        texts = [rung.runs, rung.by_hand, rung.needed_when, rung.verified_by, way_back(rung), limits(rung)]
+        heads = [f"### {number}. {rung.action} (`{rung.id}`)", *texts[:5], who_agrees(rung)[1:], texts[5]]
+        in_order(page, heads)
+    for left in found.by_people:
+        entry = found.entry(left.cause)
+        assert entry is not None
+        assert (
+            f"| **{entry.title}** (`{left.cause}`) | {left.because} | {left.tell[:1].upper()}{left.tell[1:]} |" in page
+        )
+        assert f"**{entry.title}** (`{left.cause}`), left to people |" in page
+    assert page.count(", left to people |") == len(found.by_people)
+
+
+FORM = ("reason", "incident_id", "rungs", "dry_run", "ask_before_risky", "override_guardrails")
+
+
+@pytest.mark.parametrize("scenario", ScenarioId)
+def test_the_page_of_a_remediation_says_what_it_does_what_the_form_means_and_what_it_never_does(
+    scenario: ScenarioId,
+) -> None:
+    found, page = get_playbook().scenarios[scenario], remediation_doc(scenario)
+    in_order(
+        page, ["**diagnose**", "**mitigate**", "**recover**", "**document**", "**The form**", "never do", "**By hand**"]
+    )
+    in_order(page, [f"{n}. **{rung.action}** (`{rung.id}`)" for n, rung in enumerate(found.ladder, 1)])
+    in_order(page[page.index("**By hand**") :], [f"{n}. {r.action}" for n, r in enumerate(found.ladder, 1)])
+    for rung in found.ladder:
+        assert rung.by_hand in page
+        assert f"| {rung.needed_when} | {rung.verified_by} | {who_agrees(rung)} | {limits(rung)} |" in page
+    assert all(f"| `{field}` |" in page for field in FORM)
+    never = page[page.index("never do") : page.index("**Stop it.**")]
+    assert all(str(found.entry(left.cause).title) in never for left in found.by_people)  # type: ignore[union-attr]
+    assert f"bin/playbook pause --scenario {scenario} --reason" in page
+    assert ("put_settings_back" in page) is (scenario is ScenarioId.KAFKA_LAG)
+
+
 @pytest.mark.parametrize("scenario", ScenarioId)
 def test_tables_are_whole(scenario: ScenarioId) -> None:
-    for page in (dag_doc(scenario), runbook_pages(get_playbook())[f"{scenario}.md"]):
+    for page in (dag_doc(scenario), remediation_doc(scenario), runbook_pages(get_playbook())[f"{scenario}.md"]):
         lines = page.splitlines()
         for before, line in zip(["", *lines], lines, strict=False):
             if line.startswith("|") and before.startswith("|"):
