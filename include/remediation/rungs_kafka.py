@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from include.broker.topics import TRADES, ensure_topics, expected_topics
 from include.health.observations import ClusterFacts, Code, Observation, Outcome, Probe
 from include.playbook.ladder import RungId
 from include.remediation.circumstances import full_disk, port_conflict
@@ -134,6 +133,8 @@ class ValidateTopics(OnlyWhenNeeded):
     def do(self) -> Work:
         """Make what is missing."""
         from confluent_kafka import KafkaException
+
+        from include.broker.topics import TRADES, ensure_topics, expected_topics
 
         settings = self.tools.settings
         try:
