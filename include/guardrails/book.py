@@ -52,11 +52,11 @@ class GuardBook(Protocol):
         ...
 
     def starts(self, rung: RungId, target: Component, after: datetime) -> tuple[datetime, ...]:
-        """When the rung began on the target, later than ``after``; in any order."""
+        """When the rung began on the target, later than ``after``; the one written last first."""
         ...
 
     def ended(self, rung: RungId, target: Component, limit: int) -> tuple[Action, ...]:
-        """The last that ended, in the order of beginning, newest first."""
+        """Those that are over, the one written last first."""
         ...
 
     def first_refusal(self, key: RefusalKey) -> bool:

@@ -135,7 +135,8 @@ def _budget(request: ActionRequest, situation: Situation, now: datetime) -> Refu
     until = limits.budget_until(situation.past, request.limits, now)
     if until is None:
         return None
-    begun, allowed = limits.recent(situation.past.starts, limits.HOUR, now), request.limits.hourly_budget
+    starts, allowed = limits.counted(situation.past, request.limits, now), request.limits.hourly_budget
+    begun = limits.recent(starts, limits.HOUR, now)
     text = (
         f"{request.rung} on {request.target} began {begun} {_times(begun)} within an hour, {allowed} {_times(allowed)}"
         f" is the most. It may begin again at {moment(until)}."

@@ -1,8 +1,9 @@
 """The arithmetic of cooldown, hourly budget and breaker: pure functions of what was done, the limits and the time.
 
-A start counts while it lies less than the window away from now, *before or after* it. After now lies what was written
-before the clock was set back. So the limits hold for the written times whatever the clock does, and a clock that was
-set back locks for two windows at most.
+A start counts while it lies less than the window away from now, before *or after* it: after now lies what was written
+before the clock was set back a little. If it was set back by more than the longest window, nothing that was written
+until then counts any more. So the limits hold for the written times although the clock is corrected now and then, and
+a clock that was set back does not lock for longer than two windows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from include.guardrails.model import ActionState, Limits
 
@@ -28,8 +30,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What one rung did on one target. ``starts``: of all that began and may still count (:func:`window`), in any
-    order. ``ended``: the latest ``breaker_failures`` (or more) that ended, newest first. Refusals are in neither.
+    """What one rung did on one target, each newest first *in the order of writing*. ``starts``: all that are not older
+    than the :func:`window`. ``ended``: the last ``breaker_failures`` (or more) that ended. Refusals are in neither.
     """
 
     starts: tuple[datetime, ...] = ()
@@ -43,12 +45,13 @@ def window(limits: Limits) -> timedelta:
 
 def cooldown_until(past: Past, limits: Limits, now: datetime) -> datetime | None:
     """When the cooldown is over; ``None``: it is."""
-    return _later(_free_at(past.starts, timedelta(seconds=limits.cooldown_seconds), 1, now), now)
+    starts = counted(past, limits, now)
+    return _later(_free_at(starts, timedelta(seconds=limits.cooldown_seconds), 1, now), now)
 
 
 def budget_until(past: Past, limits: Limits, now: datetime) -> datetime | None:
     """When the budget of an hour (any sixty minutes) allows one more; ``None``: now."""
-    return _later(_free_at(past.starts, HOUR, limits.hourly_budget, now), now)
+    return _later(_free_at(counted(past, limits, now), HOUR, limits.hourly_budget, now), now)
 
 
 def breaker_until(past: Past, limits: Limits, now: datetime) -> datetime | None:
@@ -64,14 +67,20 @@ def breaker_until(past: Past, limits: Limits, now: datetime) -> datetime | None:
     return _later(_free_at([row[0].at], pause, 1, now), now)
 
 
+def counted(past: Past, limits: Limits, now: datetime) -> tuple[datetime, ...]:
+    """The starts that were written since the clock was last set back by more than the window."""
+    horizon = now + window(limits)
+    return tuple(takewhile(lambda start: start <= horizon, past.starts))
+
+
 def recent(starts: Iterable[datetime], length: timedelta, now: datetime) -> int:
-    """How many starts count."""
+    """How many starts lie less than ``length`` away from now."""
     return sum(abs(now - start) < length for start in starts)
 
 
 def _free_at(starts: Sequence[datetime], length: timedelta, most: int, now: datetime) -> datetime:
-    """The first moment, from now on, at which fewer than ``most`` starts count. One can only become free of starts
-    when one of them grows old; at the last of these moments none counts any more.
+    """The first moment, from now on, at which fewer than ``most`` starts are recent: now, or when one of them grows
+    old; when the last one does, none is.
     """
     moments = sorted(start + length for start in starts)
     return next(each for each in (now, *(m for m in moments if m > now)) if recent(starts, length, each) < most)

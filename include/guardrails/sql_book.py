@@ -77,9 +77,8 @@ class SqlGuardBook:
     def starts(self, rung: RungId, target: Component, after: datetime) -> tuple[datetime, ...]:
         """See the protocol."""
         columns = ACTIONS.c
-        wanted = select(columns.started_at).where(
-            columns.target == target.value, columns.rung == rung.value, columns.started_at > after
-        )
+        about = (columns.target == target.value, columns.rung == rung.value, columns.started_at > after)
+        wanted = select(columns.started_at).where(*about).order_by(columns.id.desc())
         return tuple(self._connection.execute(wanted).scalars())
 
     def ended(self, rung: RungId, target: Component, limit: int) -> tuple[Action, ...]:
