@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.incidents.migrate import migrate
+from tests.support.guarding import Guard
 from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.postgres import PostgresServer
 
@@ -67,6 +68,23 @@ def bare_database(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield from _closing(sqlite(request.getfixturevalue("tmp_path")))
     else:
         yield from _closing(postgresql(request.getfixturevalue("postgres")))
+
+
+@pytest.fixture
+def guard(backend: Backend) -> Iterator[Guard]:
+    """Guardrails on each kind of incident store, with one open incident."""
+    yield from _closing_guard(Guard(backend))
+
+
+@pytest.fixture
+def database_guard(database: Backend) -> Iterator[Guard]:
+    """The same on those that have a database."""
+    yield from _closing_guard(Guard(database))
+
+
+def _closing_guard(guard: Guard) -> Iterator[Guard]:
+    yield guard
+    guard.close()
 
 
 def _sqlite(request: pytest.FixtureRequest) -> Backend:
