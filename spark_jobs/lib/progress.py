@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,8 @@ from typing import Any
 
 from include.runtime.clock import Clock
 from include.warehouse.moments import from_ms
+
+_KEPT_BATCHES, _RECENT_BATCHES = 240, 5
 
 
 def utc_text(ms: int) -> str:
@@ -68,6 +71,7 @@ class Progress:
         self._since = self._phase_since = 0.0
         self._durations: dict[str, int] = {}
         self._idle = threading.Condition(self._lock)
+        self._past: deque[dict[str, Any]] = deque(maxlen=_KEPT_BATCHES)  # newest last
 
     @contextmanager
     def batch(self, batch_id: int) -> Iterator[None]:
@@ -139,6 +143,10 @@ class Progress:
                     "phase_age_seconds": round(now - self._phase_since, 3) if self._phase else 0.0,
                 },
                 "last_batch": self.last_batch,
+                "pace": {
+                    "recent": _pace(list(self._past)[-_RECENT_BATCHES:]),
+                    "before": _pace(list(self._past)[:-_RECENT_BATCHES]),
+                },
                 "offsets": {str(partition): offset for partition, offset in self.offsets.items()},
                 "symbols": {symbol: vars(state).copy() for symbol, state in self.symbols.items()},
                 "last_error": self.last_error,
@@ -161,8 +169,21 @@ class Progress:
         """A batch is committed."""
         with self._lock:
             self.last_batch = last_batch
+            if self.committed_batches:  # the first one of a process is slow by nature
+                self._past.append(last_batch)
             self.offsets = {**self.offsets, **offsets}
             self.symbols = {**self.symbols, **symbols}
             self.committed_batches += 1
             if self.status is not JobStatus.STOPPING:
                 self.status = JobStatus.RUNNING
+
+
+def _pace(batches: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over batches: how many, their rows, and the seconds spent on them by phase (``total``: in all)."""
+    count, rows, seconds = 0, 0, dict[str, float]()
+    for batch in batches:
+        count += 1
+        rows += batch.get("input_rows", 0)
+        for phase, spent in batch.get("duration_ms", {}).items():
+            seconds[phase] = seconds.get(phase, 0.0) + spent / 1000
+    return {"batches": count, "rows": rows, "seconds": {phase: round(spent, 3) for phase, spent in seconds.items()}}

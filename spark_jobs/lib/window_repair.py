@@ -48,7 +48,7 @@ class WindowRepair:
     """One run. ``span``: its windows are made right; the trades are those of all minutes that such a window holds."""
 
     def __init__(
-        self, spark: SparkSession, settings: Settings, span: Span, engine: Engine, exchange: Exchange, clock: Clock
+        self, spark: SparkSession, settings: Settings, span: Span, *, engine: Engine, exchange: Exchange, clock: Clock
     ) -> None:
         self._settings, self._engine, self._exchange, self._clock = settings, engine, exchange, clock
         self._span, self._minutes = span, minutes_of(span)
@@ -82,7 +82,6 @@ class WindowRepair:
 
     def _complete(self, found: _Found) -> dict[str, tuple[int, int]]:
         """Fetch from the exchange what the topic no longer holds; first and last id of the reach, by symbol."""
-        past = self._reach.stop * MINUTE_MS <= self._clock.time_ms()
         ids = dict.fromkeys(self._span.symbols, _NO_END)
         tables = read_tables(self._engine, self._minutes, self._reach, (), ids)
         bounds: dict[str, tuple[int, int]] = {}
@@ -94,12 +93,11 @@ class WindowRepair:
                     first = self._first_id(symbol, own, tables.before.get(symbol))
                     if first is None:
                         continue
-                    newest = max([last for _, last in own] + [tables.newest.get(symbol, first - 1)])
-                    last = newest
-                    if (behind := self._exchange.first_id_at(symbol, self._reach.stop * MINUTE_MS)) is not None:
-                        last = behind - 1
-                    bounds[symbol] = (first, last if past else _NO_END)
-                    for low, high in list(complement(first, min(last, newest), own)):
+                    behind = self._exchange.first_id_at(symbol, self._reach.stop * MINUTE_MS)
+                    last = _NO_END if behind is None else behind - 1
+                    bounds[symbol] = (first, last)
+                    newest = max([end for _, end in own] + [tables.newest.get(symbol, first - 1)])
+                    for low, high in complement(first, min(last, newest), own):
                         for page in self._exchange.pages(symbol, low, high):
                             file.writelines(_encode(row.as_event(symbol)) + b"\n" for row in page.rows)
                 fetched = file.tell()
