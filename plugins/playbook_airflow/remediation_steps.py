@@ -25,13 +25,19 @@ DIAGNOSE_TASK = "diagnose.collect_evidence"
 def find_incident(scenario: str, incident_id: str, store: IncidentStore) -> Incident | None:
     """The one that was named, or the open one that this scenario's trouble belongs to.
 
-    Raises ``UnknownIncidentError`` for an id that the store does not have.
+    Raises ``AirflowFailException`` for an id that the store does not have.
     """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from include.incidents.errors import UnknownIncidentError
     from include.playbook.names import ScenarioId
     from include.playbook.playbook import get_playbook
 
     if incident_id:
-        return store.incident(incident_id)
+        try:
+            return store.incident(incident_id)
+        except UnknownIncidentError as error:  # to try again would not help
+            raise AirflowFailException(f"{error} Leave the field empty to report a new one.") from error
     target = get_playbook().scenarios[ScenarioId(scenario)].target
     if found := store.open_for(ScenarioId(scenario), target):
         return found

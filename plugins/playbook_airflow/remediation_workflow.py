@@ -43,13 +43,13 @@ def remediation_workflow(scenario: str) -> None:
     with TaskGroup("mitigate") as mitigate:
         rungs = _rungs(scenario, after_recovery=False)
     with TaskGroup("recover"):
-        later, behind = _rungs(scenario, after_recovery=True), _repair(scenario)
-        first = later[0] if later else behind
+        later, repair = _rungs(scenario, after_recovery=True), _repair(scenario)
+        recovered = [later[0], repair] if later else [repair]
         wait = RecoverySensor(
             task_id="wait_until_healthy",
             scenario=scenario,
             rung_tasks=[rung.task_id for rung in rungs],
-            recovered=[first.task_id],
+            recovered=[each.task_id for each in recovered],
             escalate=["document.escalate_to_people"],
             trigger_rule="all_done",  # whatever became of the rungs
             **_STEP,
@@ -57,12 +57,10 @@ def remediation_workflow(scenario: str) -> None:
     with TaskGroup("document"):
         people: Any = _escalate(scenario, [rung.task_id for rung in rungs])
         review = StartReview(task_id="post_incident_review", scenario=scenario, **_STEP)
-    begin >> mitigate >> wait >> [first, people]
-    for rung in later:
-        rung.trigger_rule = "none_skipped" if rung is first else "all_done"
+    begin >> mitigate >> wait >> [*recovered, people]
     if later:
-        later[-1] >> behind
-    behind >> review
+        later[-1] >> repair  # whatever became of what is put back
+    repair >> review
 
 
 def _ladder(scenario: str) -> Any:
@@ -113,7 +111,7 @@ def _diagnose(scenario: str) -> Any:
 
 
 def _repair(scenario: str) -> Any:
-    @task(task_id="repair_data", trigger_rule="none_failed", execution_timeout=timedelta(minutes=15))
+    @task(task_id="repair_data", trigger_rule="all_done", execution_timeout=timedelta(minutes=15))
     def repair_data(**context: Any) -> dict[str, Any]:
         """Gaps are fetched from the exchange, windows computed anew, and the tables compared with its ledger."""
         from include.settings import get_settings

@@ -71,9 +71,12 @@ class SuperviseTrigger(BaseTrigger):
                 self.log.info("Another triggerer supervises %s now.", self.service)
 
     async def cleanup(self) -> None:
-        """Let go of the API connection, of nothing else."""
+        """Let go of the connections, of nothing else."""
         if self._parts:
-            await self._parts[1].close()
+            supervisor, api = self._parts
+            supervisor.news.close()
+            await asyncio.to_thread(supervisor.leases.close)
+            await api.close()
 
     async def _ready(self) -> tuple[ProcessSupervisor, AirflowApi]:
         if self._parts is None:
@@ -82,8 +85,10 @@ class SuperviseTrigger(BaseTrigger):
 
     def _build(self) -> tuple[ProcessSupervisor, AirflowApi]:
         from include.services.factory import controller_from_settings
+        from include.services.guardrail_leases import leases_from_settings
         from include.services.process_supervisor import ProcessSupervisor
         from include.services.supervision import RestartBudget
+        from include.services.supervision_news import news_from_settings
         from include.services.supervision_store import SupervisionStore
         from include.settings import get_settings
         from playbook_airflow.airflow_api import AirflowApi, ApiDagSwitch
@@ -98,6 +103,8 @@ class SuperviseTrigger(BaseTrigger):
             RestartBudget.from_settings(settings),
             self.log,
             self.run_id,
+            leases=leases_from_settings(settings),
+            news=news_from_settings(settings, self.log.warning),
         )
         return supervisor, api
 

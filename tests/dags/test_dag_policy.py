@@ -149,7 +149,7 @@ def test_a_remediation_dag_reads_as_the_playbook(dag_bag, scenario: ScenarioId) 
     behind = [*healthy, "recover.repair_data", "document.post_incident_review"]
     assert in_a_row(dag, behind[0]) == behind
     wait = dag.get_task("recover.wait_until_healthy")
-    assert wait.downstream_task_ids == {behind[0], "document.escalate_to_people"}
+    assert wait.downstream_task_ids == {behind[0], "recover.repair_data", "document.escalate_to_people"}
     assert wait.rung_tasks == [task for task in mitigate if ".ask_before" not in task]
     assert {t.task_id for t in dag.tasks} == {*row, *behind, "document.escalate_to_people"}
     for task in dag.tasks:
