@@ -12,11 +12,11 @@ from include.warehouse.id_ranges import IdRanges
 class SymbolLedger:
     """``first``: id of the first trade of ``reach`` (minutes) at the exchange; ``last``: of the last one read.
 
-    ``lost``: ids that the exchange has no more.
+    ``lost``: ids that the exchange has no more; with some of them it may begin before ``first``, at ``begin``.
     """
 
     def __init__(self, symbol: str, first: int, reach: range) -> None:
-        self.symbol, self.first, self.last = symbol, first, first - 1
+        self.symbol, self.begin, self.first, self.last = symbol, first, first, first - 1
         self.totals: dict[int, Total] = {}
         self.lost, self._beside_lost = IdRanges(), set[int]()
         self._reach, self._minute, self._broken = reach, reach.start, False
@@ -28,6 +28,7 @@ class SymbolLedger:
 
     def begins_behind(self, first: int) -> None:
         """The exchange has lost the ids from ``first`` to before the first one that it gives."""
+        self.begin = first
         self.lost.add(first, self.first - 1)
         self._broken = True
 

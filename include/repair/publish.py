@@ -15,19 +15,20 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from include.market.messages import RestTrade
 from include.repair.errors import RepairError
 from include.settings import Settings
+from include.warehouse.id_ranges import IdRanges
 
 _FLUSH_SECONDS = 30.0
 _encode = msgspec.json.Encoder().encode
 
 
 class RepairPublisher:
-    """``label`` names the incident, or the run, in each record's ``repair`` header. Holds a bounded number of trades."""
+    """``label`` names the incident, or the run, in each record's ``repair`` header. Memory stays bounded."""
 
     def __init__(self, settings: Settings, label: str) -> None:
         self._topic = settings.trades_topic
         self._headers: list[tuple[str, str | bytes | None]] = [("source", b"rest"), ("repair", label.encode())]
         self._refused: KafkaError | None = None
-        self.published = 0
+        self.ids: dict[str, IdRanges] = {}  # published
         self._producer = Producer(
             {
                 "bootstrap.servers": settings.bootstrap_servers,
@@ -43,6 +44,11 @@ class RepairPublisher:
             }
         )
 
+    @property
+    def published(self) -> int:
+        """How many trades."""
+        return sum(last - first + 1 for ids in self.ids.values() for first, last in ids)
+
     def publish(self, symbol: str, rows: Iterable[RestTrade]) -> None:
         """Hand trades over. Raises :class:`RepairError` when Kafka refuses them or does not answer."""
         deadline = time.monotonic() + _FLUSH_SECONDS
@@ -52,7 +58,7 @@ class RepairPublisher:
                 self._producer.poll(0.1)
                 if time.monotonic() > deadline:
                     raise RepairError(f"Kafka took no trades for {_FLUSH_SECONDS:g} s. Is the broker up?")
-            self.published += 1
+            self.ids.setdefault(symbol, IdRanges()).add(row.trade_id, row.trade_id)
         self._producer.poll(0)
         self._check()
 

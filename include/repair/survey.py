@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
@@ -11,7 +11,7 @@ from include.market.messages import RestTrade
 from include.repair.compare import compare, expected_rows, provable
 from include.repair.errors import RepairError
 from include.repair.exchange import Exchange, Progress
-from include.repair.gaps import complement, find_gaps, last_id_due
+from include.repair.gaps import find_gaps, last_id_due
 from include.repair.ledger import SymbolLedger
 from include.repair.model import Comparison, IdGap, Span
 from include.repair.span import minutes_of, reach_of
@@ -39,7 +39,17 @@ class Findings:
     lost: tuple[IdGap, ...]
     comparison: Comparison
     unproved: int
-    counted_to: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def still_missing(self) -> int:
+        """How many trades the exchange has and the tables do not count."""
+        return sum(gap.trades for gap in self.gaps) - sum(gap.trades for gap in self.lost)
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything that can be made right."""
+        comparison = self.comparison
+        return bool(comparison.missing or comparison.wrong or comparison.extra or self.still_missing)
 
 
 class Survey:
@@ -83,12 +93,11 @@ class Survey:
         for symbol, ledger in self._ledgers.items():
             self._probe_beginning(ledger, tables)
             last = max(ledger.last, last_id_due(settled[symbol], self._newest_inside(symbol, tables)))
-            ids, newest = (ledger.first, last), tables.newest.get(symbol)
+            ids, newest = (ledger.begin, last), tables.newest.get(symbol)
             own = find_gaps(symbol, ids, tables.counted[symbol], newest, unread=unread)
             self._read(ledger, last, own, tables, on_missing)
             gaps += own
-            for low, high in ledger.lost:
-                lost += [IdGap(symbol, *ids) for ids in complement(low, high, tables.counted[symbol])]
+            lost += [part for ids in ledger.lost for gap in own if (part := _common(gap, *ids)) is not None]
         return self._findings(tables, gaps, lost)
 
     def _settled(self, symbol: str) -> int:
@@ -171,4 +180,10 @@ class Survey:
             {key: row for key, row in expected.items() if key in proved},
             {key: row for key, row in tables.rows.items() if key in proved},
         )
-        return Findings(tuple(gaps), tuple(lost), comparison, len(keys) - len(proved), dict(tables.newest))
+        return Findings(tuple(gaps), tuple(lost), comparison, len(keys) - len(proved))
+
+
+def _common(gap: IdGap, first: int, last: int) -> IdGap | None:
+    """The ids of a gap that are among those from ``first`` to ``last``."""
+    low, high = max(gap.first, first), min(gap.last, last)
+    return IdGap(gap.symbol, low, high) if low <= high else None

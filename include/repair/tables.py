@@ -59,13 +59,15 @@ def read_tables(engine: Engine, minutes: range, reach: range, lengths: Iterable[
     """
     with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
         tables = Tables(offsets=_offsets(connection))
-        for symbol, first in ids.items():
-            tables.counted[symbol] = read_coverage(connection, symbol, first, 2**63 - 1)
-            if (newest := connection.exec_driver_sql(_NEWEST, (symbol,)).scalar()) is not None:
-                tables.newest[symbol] = newest
+        for symbol, begin in ids.items():
+            first = begin
             before = connection.exec_driver_sql(_BEFORE, (symbol, from_minute(reach.start))).scalar()
             if before is not None:
                 tables.before[symbol] = before
+                first = min(first, before + 1)
+            tables.counted[symbol] = read_coverage(connection, symbol, first, 2**63 - 1)
+            if (newest := connection.exec_driver_sql(_NEWEST, (symbol,)).scalar()) is not None:
+                tables.newest[symbol] = newest
             _read_rows(connection, tables, symbol, SUMS, reach)
             for length in lengths:
                 _read_rows(connection, tables, symbol, length, starts_touching(minutes, length))
