@@ -10,7 +10,7 @@ from include.incidents.errors import StoreVersionError
 from include.incidents.sql_engine import create_store_engine, reading
 from include.incidents.tables import VERSION_TABLE
 
-NEWEST = "0002"  # the newest migration; kept here so that a look at a database in order need not load Alembic
+NEWEST = "0003"  # the newest migration; kept here so that a look at a database in order need not load Alembic
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x1C1D_E275  # any number that nobody else in the database takes an advisory lock by
 

@@ -16,8 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from include.incidents.model import EntryKind
 from include.playbook.names import ScenarioId, Severity
 
-SCHEMA_VERSION = 1  # a new number when an older document could no longer be read
-
 
 class Part(BaseModel):
     """Base of all parts: frozen, with no key that is not known."""
@@ -157,7 +155,7 @@ class ActionItem(Part):
 class Document(Part):
     """The review of one incident, field by field as the playbook's template has them."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1  # a new number when an older document could no longer be read
     incident_id: str
     version: int
     scenario: ScenarioId
@@ -184,13 +182,3 @@ class Document(Part):
     runbook_updates: Statements
     logs_and_evidence: Statements
     timeline: tuple[Line, ...]
-
-
-def blanks(document: Document) -> tuple[Blank, ...]:
-    """All that is still to be filled in by a person, in the order of the document."""
-    sections = (getattr(document, name) for name in Document.model_fields)
-    return tuple(each for section in sections if isinstance(section, tuple) for each in section if _is_blank(each))
-
-
-def _is_blank(part: object) -> bool:
-    return isinstance(part, Blank)

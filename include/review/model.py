@@ -20,6 +20,12 @@ class ReviewState(StrEnum):
     SUPERSEDED = "superseded"  # the facts changed before anybody answered
 
 
+class ActionState(StrEnum):
+    """Where a preventive action is. Others come with whatever works them off."""
+
+    OPEN = "open"
+
+
 OPEN_STATES = frozenset({ReviewState.DRAFTED, ReviewState.APPROVED})
 
 
@@ -66,6 +72,10 @@ class Review:
         """``INC-2026-0001-R1``."""
         return review_id(self.incident_id, self.version)
 
+    def form_values(self) -> dict[str, str]:
+        """What the form begins with: what was filled in the last time, if it came back."""
+        return dict(self.document.sent_back.form) if self.document.sent_back else {}
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAction:
@@ -75,7 +85,7 @@ class OpenAction:
     incident_id: str
     number: int
     item: ActionItem
-    state: str  # ``open``; the others come with the room that works them off
+    state: ActionState
 
 
 @dataclass(frozen=True, slots=True)

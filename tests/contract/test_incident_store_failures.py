@@ -19,7 +19,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event, inspect
 from sqlalchemy.exc import OperationalError
 
-import include.guardrails.tables  # noqa: F401 - tables of the same migrations
+import include.guardrails.tables
+import include.review.tables  # noqa: F401 - likewise
 from include.incidents import migrate as migration
 from include.incidents.errors import CorruptStoreError, StoreUnavailableError, StoreVersionError
 from include.incidents.migrate import NEWEST, migrate
