@@ -170,11 +170,15 @@ class ProducerFacts(_Facts, frozen=True, tag="producer"):
 
 
 class ExchangeFacts(_Facts, frozen=True, tag="exchange"):
-    """``EXCHANGE``: newest trade id by symbol. Failures carry ``Code`` and, in ``answers``, the code by endpoint."""
+    """``EXCHANGE``: newest trade id by symbol. Failures carry ``Code`` and, in ``answers``, the code by endpoint.
+
+    ``retry_after_seconds``: how long the exchange wants to be left alone.
+    """
 
     newest: dict[str, int]
     answers: dict[str, str] = {}
     weight_used: int = 0
+    retry_after_seconds: float = 0.0
 
 
 class BatchFacts(_Facts, frozen=True, tag="batch"):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from include.broker.trade_headers import FROM_REPAIR, SOURCE
+from include.broker.trade_headers import REPAIR
 from include.market.messages import TradeEvent
 from include.producer.errors import TailUnreadableError, TailUnsettledError
 
@@ -117,7 +117,7 @@ def _position(message: Message) -> int:
 
 
 def _repaired(message: Message) -> bool:
-    return (SOURCE, FROM_REPAIR) in (message.headers() or [])
+    return any(name == REPAIR for name, _ in message.headers() or ())
 
 
 def _note(found: dict[str, int], value: bytes | None, ceiling: Mapping[str, int]) -> None:

@@ -77,7 +77,8 @@ class ExchangeOracle:
         """See :class:`include.health.probes.base.Probe`."""
         if (wait := self._gate.seconds_left()) > 0:
             code = Code.BANNED if self._gate.last_status == _BANNED_STATUS else Code.RATE_LIMITED
-            return failed(self.name, code, f"not asked: {wait:.0f} s left to wait", number=self._gate.last_status)
+            text, facts = f"not asked: {wait:.0f} s left to wait", self._facts(_Round(()))
+            return failed(self.name, code, text, number=self._gate.last_status, facts=facts)
         if self._budget.admit(_WEIGHT * len(self._symbols), Priority.ORACLE) is not Admission.ALLOWED:
             return blind(self.name, Code.NOT_AVAILABLE, "not asked: this minute's request weight is spent")
         return self._ask()
@@ -124,7 +125,10 @@ class ExchangeOracle:
 
     def _facts(self, found: _Round) -> ExchangeFacts:
         codes = {url: answer.code.value for url, answer in found.answers.items()}
-        return ExchangeFacts(newest=found.newest, answers=codes, weight_used=self._budget.used)
+        wait = round(self._gate.seconds_left(), 1)
+        return ExchangeFacts(
+            newest=found.newest, answers=codes, weight_used=self._budget.used, retry_after_seconds=wait
+        )
 
 
 def _in_order(endpoints: list[Endpoint]) -> list[str]:

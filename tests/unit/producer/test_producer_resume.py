@@ -176,7 +176,7 @@ def test_the_last_offset_may_hold_no_record() -> None:
 def test_what_a_repair_published_later_is_passed_over() -> None:
     tail = MovingEnds(3)
     tail._timeout = 0.2
-    said = [(("source", b"rest"),), (("source", b"repair"), ("more", b"1")), None]
+    said = [(("source", b"rest"),), (("source", b"rest"), ("repair", b"INC-2026-0001")), None]
     for headers, newest in zip(said, (9, 7, 9), strict=True):
         tail._consumer = Consumer(Record(0, 7), Record(1, 9, said=headers), Record(2, 4))  # type: ignore[assignment]
         assert tail._newest_between(0, 0, 3, frozenset({"BTCUSDT"}), {}) == {"BTCUSDT": newest}

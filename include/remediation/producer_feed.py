@@ -1,0 +1,182 @@
+"""Does btc_producer receive what is traded, and pass it on? Looks that its rungs have in common."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from include.health.observations import ExchangeFacts, Observation, Outcome, Probe, ProducerFacts
+from include.health.probes.health_document import NoDocumentError, read_document
+from include.producer.publisher import PublisherState
+from include.producer.status import Status
+from include.remediation.errors import RungError
+from include.remediation.exchange_limit import ExchangeLimit
+from include.remediation.model import RunRequest
+from include.remediation.rungs_common import is_frozen
+from include.remediation.tools import Tools
+from include.remediation.waiting import until
+from include.services.errors import ServicesError
+from include.services.names import PRODUCER
+
+_ON_THE_WAY_SECONDS = 1.0  # a trade that the exchange has just made is with us by then
+_SILENT_SECONDS = 3.0
+_DOCUMENT_SECONDS = 0.9
+UNACKNOWLEDGED_SECONDS = 5.0  # Kafka usually acknowledges within milliseconds
+
+Ids = dict[str, int]
+
+
+class _Request(msgspec.Struct):
+    at: str
+    answer: str
+
+
+class _Stream(msgspec.Struct):
+    url: str | None
+    trust: str
+    reconnects_on_request: int | None = None  # absent: a process that does not know the request, and would end of it
+    last_request: _Request | None = None
+
+
+class _Endpoint(msgspec.Struct):
+    url: str
+    kind: str
+    breaker: str
+
+
+class _Sampling(msgspec.Struct):
+    one_in: int = 1
+
+
+class ProducerDocument(msgspec.Struct):
+    """As much of ``/health`` as rungs need beside :class:`ProducerFacts`."""
+
+    pid: int
+    status: str
+    stream: _Stream
+    endpoints: list[_Endpoint]
+    sampling: _Sampling = msgspec.field(default_factory=_Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """``missing``: by symbol, the newest id at the exchange that was not received within a second; ``newest``: all the
+    newest ids at the exchange. ``exchange`` is what it answered, ``facts`` the producer's newest word.
+    """
+
+    facts: ProducerFacts
+    exchange: Observation
+    newest: Ids
+    missing: Ids
+
+    @property
+    def silent(self) -> bool:
+        """Whether the exchange trades and the stream brings nothing (trades may still come by REST)."""
+        told = self.facts.silent_seconds >= _SILENT_SECONDS and self.facts.status in (Status.SILENT, Status.POLLING)
+        return bool(self.missing) or told
+
+    def in_words(self) -> str:
+        """What stands still, with figures."""
+        if not self.missing:
+            return f"The stream has brought nothing for {self.facts.silent_seconds:.0f} s; trades come by REST."
+        symbols = self.facts.symbols
+        parts = [f"{s}: {symbols[s].received} of {newest}" for s, newest in sorted(self.missing.items())]
+        return (
+            f"The exchange trades, and nothing has come in for {self.facts.silent_seconds:.0f} s ({'; '.join(parts)})."
+        )
+
+    def in_facts(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "exchange": dict(self.newest),
+            "received": {symbol: own.received for symbol, own in self.facts.symbols.items()},
+            "silent_seconds": round(self.facts.silent_seconds, 1),
+            "status": self.facts.status,
+        }
+
+
+class ProducerLooks:
+    """Looks at btc_producer and, where its limits allow it, at the exchange."""
+
+    def __init__(self, tools: Tools, request: RunRequest) -> None:
+        self._tools = tools
+        self.limit = ExchangeLimit(tools, request)
+
+    def facts(self) -> ProducerFacts | None:
+        """What the producer says of itself; ``None`` if it does not answer."""
+        seen = self._tools.look(Probe.PRODUCER)
+        return seen.facts if seen.outcome is Outcome.OK and isinstance(seen.facts, ProducerFacts) else None
+
+    def feed(self, facts: ProducerFacts) -> Feed:
+        """Ask the exchange for its newest ids, and wait up to a second for them to arrive."""
+        exchange = self.limit.ask()
+        newest = {s: i for s, i in newest_ids(exchange).items() if s in facts.symbols}
+        seen = [facts]
+
+        def missing() -> Ids:
+            seen[0] = self.facts() or seen[0]
+            return {s: i for s, i in newest.items() if (seen[0].symbols[s].received or -1) < i}
+
+        if newest:
+            lacking = until(self._tools.clock, _ON_THE_WAY_SECONDS, missing, lambda found: not found)
+            return Feed(seen[0], exchange, newest, lacking)
+        return Feed(facts, exchange, newest, {})
+
+    def document(self) -> ProducerDocument | None:
+        """``/health`` itself; ``None`` if there is no answer."""
+        try:
+            document = read_document(self._tools.settings.producer_health_port, _DOCUMENT_SECONDS)
+            return msgspec.convert(document, ProducerDocument)
+        except (NoDocumentError, msgspec.ValidationError):
+            return None
+
+
+def publishes(facts: ProducerFacts) -> bool:
+    """Whether Kafka takes what the producer has."""
+    quick = facts.oldest_unacknowledged_seconds <= UNACKNOWLEDGED_SECONDS
+    return quick and facts.publisher_state == PublisherState.OPEN
+
+
+def through(facts: ProducerFacts) -> Ids:
+    """By symbol: up to here every trade is in the topic, or was left out on purpose."""
+    ids = {s: own.acknowledged if facts.sampling == 1 else own.settled for s, own in facts.symbols.items()}
+    return {symbol: trade_id for symbol, trade_id in ids.items() if trade_id is not None}
+
+
+def passed(facts: ProducerFacts, goal: Ids) -> bool:
+    """Whether every symbol of ``goal`` has got that far."""
+    reached = through(facts)
+    return all(reached.get(symbol, -1) >= trade_id for symbol, trade_id in goal.items())
+
+
+def newest_ids(exchange: Observation) -> Ids:
+    """By symbol, as far as the exchange answered."""
+    facts = exchange.facts
+    return dict(facts.newest) if exchange.outcome is Outcome.OK and isinstance(facts, ExchangeFacts) else {}
+
+
+def in_words(ids: Ids) -> str:
+    """Symbols with their ids."""
+    return ", ".join(f"{symbol} {trade_id}" for symbol, trade_id in sorted(ids.items())) or "no trades"
+
+
+def suspended(tools: Tools) -> bool:
+    """Whether its process was stopped by a signal: no need to wait for an answer."""
+    with suppress(ServicesError):
+        pid = tools.controller.status(PRODUCER).pid
+        return pid is not None and is_frozen(pid)
+    return False
+
+
+def restart_producer(tools: Tools, stop_seconds: float = 5.0, start_seconds: float = 10.0) -> dict[str, Any]:
+    """Stop it in order, start it; as facts. Raises :class:`RungError`."""
+    try:
+        stopped = tools.controller.stop(PRODUCER, stop_seconds)
+        started = tools.controller.start(PRODUCER, start_seconds)
+        pid = tools.controller.status(PRODUCER).pid
+    except ServicesError as error:
+        raise RungError(f"btc_producer could not be restarted: {error}") from error
+    return {"stopped": stopped.value, "started": started.value, "pid": pid}
