@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from include.review.errors import ReviewError
+from include.review.review_commands import review_app
 from include.settings import SettingsError, load_settings
 
 DIFFERS, REFUSED = 1, 2  # exit codes: what was checked is not right; the question cannot be answered
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(review_app)
 console = Console(highlight=False)
 
 

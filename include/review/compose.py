@@ -145,16 +145,24 @@ def _hand_overs(material: Material) -> Statements:
 def _collections(material: Material) -> Statements:
     if isinstance(material.collections, Missing):
         return (NotKnown(text=f"The collected evidence is not available: {material.collections.why}."),)
-    if not material.collections:
-        return (NotKnown(text="No evidence was collected beside the timeline."),)
-    return tuple(statement for each in material.collections for statement in _collection(each))
+    recorded = {int(e.data["number"]): e for e in material.entries(EntryKind.EVIDENCE_COLLECTED)}
+    there = {each.number for each in material.collections}
+    gone = [entry for number, entry in recorded.items() if number not in there]
+    found = [statement for each in material.collections for statement in _collection(each, recorded.get(each.number))]
+    found += [NotKnown(text=f"{first_line(e.text)} Its files are gone.", evidence=entry_refs([e])) for e in gone]
+    return tuple(found) or (NotKnown(text="No evidence was collected beside the timeline."),)
 
 
-def _collection(manifest: Manifest) -> Statements:
+def _collection(manifest: Manifest, recorded: Entry | None) -> Statements:
     whole = Reference(kind=ReferenceKind.BLOCK, name=f"{manifest.number}/manifest", sha256=manifest.sha256)
     blocks = counted(len(manifest.blocks), "block")
     text = f"Evidence collection {manifest.number}: {blocks}, from {moment(manifest.began_at)} on."
-    found: list[Statement] = [Fact(text=text, evidence=(whole,))]
+    told = entry_refs([recorded] if recorded else [])
+    found: list[Statement] = [Fact(text=text, evidence=(whole, *told))]
+    if recorded is not None and recorded.data.get("sha256") != manifest.sha256:
+        found.append(
+            Fact(text="Its manifest is not the one that the timeline tells of: it was changed.", evidence=told)
+        )
     for block in manifest.blocks:
         ref = Reference(kind=ReferenceKind.BLOCK, name=f"{manifest.number}/{block.name}", sha256=block.sha256)
         if not block.available:

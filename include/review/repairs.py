@@ -17,7 +17,8 @@ _NOT_TOLD = "the repair does not say"
 @dataclass(frozen=True, slots=True)
 class Repairs:
     """All repairs of an incident together. ``wrong_before`` is what the first one found, ``wrong_after`` what the last
-    one left: windows that are missing, wrong or too many. ``None``: it does not say.
+    one left: windows that are missing, wrong or too many. ``None``: it does not say. ``proved``: the last one compared
+    the tables with the exchange's ledger, and they were equal.
     """
 
     entries: tuple[Entry, ...]
@@ -26,29 +27,25 @@ class Repairs:
     lost: int | None
     wrong_before: int | None
     wrong_after: int | None
-
-    @property
-    def proved(self) -> bool:
-        """Whether the tables equal the exchange's ledger at the end."""
-        return self.wrong_after == 0
+    proved: bool
 
 
 def repairs(entries: Iterable[Entry]) -> Repairs | None:
-    """From the entries of kind REPAIRED; their data are the fields of :class:`include.repair.model.RepairReport`.
-    ``None``: there was no repair.
+    """From the entries of kind REPAIRED, whose data are made by :func:`include.repair.words.report_data`. ``None``:
+    there was no repair.
     """
     told = tuple(entries)
     if not told:
         return None
-    reports = [_report(entry.data) for entry in told]
-    lost = [_number(report, "unrecoverable") for report in reports]
+    reports = [entry.data for entry in told]
     return Repairs(
         entries=told,
-        missing=_sum(_missing(report) for report in reports),
+        missing=_missing(reports),
         repaired=_sum(_number(report, "published") for report in reports),
-        lost=lost[-1],
+        lost=_number(reports[-1], "unrecoverable"),
         wrong_before=_wrong(reports[0].get("before")),
         wrong_after=_wrong(reports[-1].get("after")),
+        proved=reports[-1].get("equal") is True,
     )
 
 
@@ -69,17 +66,14 @@ def repair_figures(found: Repairs | None) -> tuple[Figure, ...]:
     )
 
 
-def _report(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = data.get("report")
-    return inner if isinstance(inner, Mapping) else data
-
-
-def _missing(report: Mapping[str, Any]) -> int | None:
-    known = _number(report, "missing_trades")
-    gaps = report.get("gaps")
-    if known is not None or not isinstance(gaps, list):
-        return known
-    return sum(int(gap["last"]) - int(gap["first"]) + 1 for gap in gaps)
+def _missing(reports: Iterable[Mapping[str, Any]]) -> int | None:
+    """What a repair left is found by the next one again, and counted once."""
+    found, left = None, 0
+    for report in reports:
+        if (missing := _number(report, "missing_trades")) is not None:
+            found = (found or 0) + max(0, missing - left)
+        left = (_number(report, "still_missing") or 0) + (_number(report, "unrecoverable") or 0)
+    return found
 
 
 def _wrong(comparison: object) -> int | None:

@@ -131,13 +131,15 @@ class Desk:
         comparison = {"windows": 60, "missing": 3, "wrong": 9, "extra": 0, "differing": []}
         after = {**comparison, "missing": 0, "wrong": wrong_after}
         data: dict[str, Any] = {
-            "gaps": [{"symbol": "BTCUSDT", "first": 1, "last": missing}],
+            "missing_trades": missing,
+            "gaps": f"BTCUSDT 1 to {missing}",
             "fetched": missing - lost,
             "published": missing - lost,
             "recomputed_windows": 12,
             "unrecoverable": lost,
             "before": comparison,
             "after": after,
+            "equal": not wrong_after,
         }
         self.tell(EntryKind.REPAIRED, "The tables were repaired.", 2, **data)
 
@@ -148,6 +150,7 @@ class Desk:
             blocks.append(replace(_block(missing, self.now()), available=False, note="connection refused"))
         manifest = Manifest(self.incident.id, 1, f"{self.incident.id}/1", self.now(), 0.4, tuple(blocks), "f" * 64)
         self.fake.collections = (manifest,)
+        self.tell(EntryKind.EVIDENCE_COLLECTED, "Evidence 1 was collected.", 0, number=1, sha256=manifest.sha256)
 
 
 def _block(name: str, at: datetime) -> BlockEntry:
