@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from include.runtime.clock import Clock, SystemClock
 from include.services.controller import ServiceController, ServiceStatus
 from include.services.dag_switch import AsksDagSwitch, DagSwitch, LastKnownSwitch
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError
+from include.services.leases import LeaseAnswer, LeaseReply, NoLeases, ServiceLease, ServiceLeases, StopOrigin
 from include.services.processes import ProcessIdentity, identify, kill_remains, until_exit
 from include.services.service_handle import ServiceHandle
 from include.services.supervision import RestartBudget, RestartDecision, Verdict, decide
-from include.services.supervision_report import GaveUp, Log, Pace, utc
+from include.services.supervision_report import Deed, GaveUp, Log, NoNews, Pace, SupervisionNews, utc
 from include.services.supervision_store import Hold, HoldReason, SupervisionState, SupervisionStore
 
 
@@ -35,6 +37,8 @@ class ProcessSupervisor:
     run_id: str = ""  # of the supervision run
     clock: Clock = field(default_factory=SystemClock)
     pace: Pace = field(default_factory=Pace)
+    leases: ServiceLeases = field(default_factory=NoLeases)
+    news: SupervisionNews = field(default_factory=NoNews)
 
     def __post_init__(self) -> None:
         self._switch = LastKnownSwitch(self.source)
@@ -43,6 +47,8 @@ class ProcessSupervisor:
         self._started_once = False
         self._said: dict[str, float] = {}  # topic → when it was last said
         self._service = ServiceHandle(self.name, self.controller, self.clock)
+        self._lease = ServiceLease(self.name, self.leases, self.clock)
+        self._hold_explained = False  # whether it is known who stopped what is held as stopped at the host
 
     # --- The loop ------------------------------------------------------------------------------------------------
     async def run(self) -> GaveUp:
@@ -55,8 +61,8 @@ class ProcessSupervisor:
                     await self._stay_held(self._state.hold)
                 elif process := await self._service.process(self._state.process):
                     await self._watch(process)
-                elif self._state.process:  # ended while nobody looked
-                    await self._after_exit(self._state.process)
+                elif self._state.process:
+                    await self._after_exit(self._state.process, seen=False)
                 elif given_up := await self._bring_back():
                     return given_up
         finally:
@@ -92,7 +98,8 @@ class ProcessSupervisor:
         ended.result()
         await self._after_exit(process)
 
-    async def _after_exit(self, process: ProcessIdentity) -> None:
+    async def _after_exit(self, process: ProcessIdentity, *, seen: bool = True) -> None:
+        """``seen``: it ended just now; otherwise nobody looked when it did."""
         self._state = await asyncio.to_thread(self.store.load)  # a stop by a person may have left a hold in it
         status = await self._service.status_after_exit()
         lines = await self._service.tail(10)
@@ -101,16 +108,28 @@ class ProcessSupervisor:
         self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
         if await asyncio.to_thread(kill_remains, process):
             self.log.warning(f"Killed what {self.name} (pid {process.pid}) had left behind in its process group.")
-        await self._note_end(status, process)
+        await self._note_end(status, process, seen=seen)
 
-    async def _note_end(self, status: ServiceStatus | None, process: ProcessIdentity | None = None) -> None:
-        """The process ended: on request of somebody, which is a wish to respect, or on its own."""
+    async def _note_end(
+        self, status: ServiceStatus | None, process: ProcessIdentity | None = None, *, seen: bool = True
+    ) -> None:
+        """The process ended: on request of a person, which is a wish to respect; for a remedy; or on its own."""
         now_ms = self.clock.time_ms()
         state = replace(self._state, history=self._state.history.ended(now_ms, self.budget), process=None)
         if status and status.stopped_on_request and not state.hold:
-            state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, process))
+            origin = await self._origin_of_stop(status, now_ms if seen else None)
+            if origin is not StopOrigin.REMEDY:
+                state = replace(state, hold=Hold(HoldReason.STOPPED_AT_HOST, now_ms, process))
         self._last_exit = status
         await self._remember(state)
+
+    async def _origin_of_stop(self, status: ServiceStatus | None, seen_ms: int | None) -> StopOrigin:
+        seen_at = None if seen_ms is None else datetime.fromtimestamp(seen_ms / 1000, UTC)
+        origin = await self._lease.origin_of_stop(status.started_at if status else None, seen_at)
+        self._hold_explained = origin is not StopOrigin.UNKNOWN
+        if origin is StopOrigin.REMEDY:
+            self.log.info(f"{self.name} was stopped by a remedy, which is no wish that it stay so.")
+        return origin
 
     # --- While it does not ---------------------------------------------------------------------------------------
     async def _bring_back(self) -> GaveUp | None:
@@ -138,6 +157,26 @@ class ProcessSupervisor:
         return f"Start {verdict.starts + 1} of {self.budget.starts} after a back-off of {verdict.wait_seconds:.1f} s."
 
     async def _start(self) -> None:
+        """Start it, unless a remedy has it in its hands; without the incident store there is no telling."""
+        reply = await self._lease.take(self.pace.start + self.pace.stop)
+        if reply.answer is LeaseAnswer.HELD:
+            return await self._wait_for(reply)
+        if reply.answer is LeaseAnswer.UNKNOWN:
+            self._say("store", f"{self.name} is started without a word with the remedies: {reply.why}.")
+        try:
+            if await self._service.process(None) is None:  # else whoever had the lease before has started it
+                await self._start_alone()
+        finally:
+            self._lease.give_back()
+
+    async def _wait_for(self, reply: LeaseReply) -> None:
+        text = f"{self.name} is not started now: it is in the hands of {reply.purpose}, until {utc(reply.until_ms)}."
+        if "lease" not in self._said:
+            self.news.tell(self.name, Deed.WAITED, text, {"holder": reply.holder, "purpose": reply.purpose})
+        self._say("lease", text)
+        await asyncio.sleep(self.pace.look)
+
+    async def _start_alone(self) -> None:
         before, history = self._state, self._state.history.started(self.clock.time_ms())
         await self._remember(
             replace(before, history=history)
@@ -164,8 +203,17 @@ class ProcessSupervisor:
                 self._said.clear()
                 self._started_once = True
                 self.log.info(f"Started {self.name}: pid {process.pid}.")
+                self._tell_start(process)
             else:  # ended again already
                 await self._note_end(await self._service.status_after_exit())
+
+    def _tell_start(self, process: ProcessIdentity) -> None:
+        last, deed = self._last_exit, Deed.RESTARTED if self._state.starts > 1 else Deed.STARTED
+        code = last.exit_code if last else None
+        text = f"Supervision {deed} {self.name}: process id {process.pid}."
+        if last and not last.pid:
+            text += f" The one before ended with exit code {'unknown' if code is None else code}."
+        self.news.tell(self.name, deed, text, {"pid": process.pid, "exit_code": code})
 
     async def _give_up(self, verdict: Verdict) -> GaveUp:
         now_ms = self.clock.time_ms()
@@ -173,6 +221,8 @@ class ProcessSupervisor:
         lines = await self._service.tail(20)
         exit_code = self._last_exit.exit_code if self._last_exit else None
         next_try_ms = now_ms + round(self.budget.cooldown_seconds * 1000)
+        text = f"Supervision gave up on {self.name} after {verdict.starts} starts; next try at {utc(next_try_ms)}."
+        self.news.tell(self.name, Deed.GAVE_UP, text, {"starts": verdict.starts, "exit_code": exit_code})
         return GaveUp(self.name, verdict.starts, exit_code, lines, next_try_ms, self.budget.window_seconds)
 
     # --- On hold -------------------------------------------------------------------------------------------------
@@ -180,6 +230,8 @@ class ProcessSupervisor:
         """Keep the process stopped until somebody wants it back; one look a call."""
         if self.run_id in hold.ended_runs:
             return await self._release("the task was cleared")
+        if hold.reason is HoldReason.STOPPED_AT_HOST and await self._is_a_mistake(hold):
+            return await self._release("a remedy had stopped it")
         why = {
             HoldReason.RUN_ENDED_BY_PERSON: "its supervision was ended by a person in Airflow",
             HoldReason.STOPPED_AT_HOST: "it was stopped through the process host",
@@ -200,6 +252,10 @@ class ProcessSupervisor:
         if switch is DagSwitch.ON and hold.dag_paused:
             return await self._release("the Dag was switched off and on")
         return await asyncio.sleep(self.pace.look)
+
+    async def _is_a_mistake(self, hold: Hold) -> bool:
+        """Nobody could tell, when it ended, that a remedy had stopped it: the incident store was away."""
+        return not self._hold_explained and await self._origin_of_stop(None, hold.since_ms) is StopOrigin.REMEDY
 
     async def _release(self, why: str) -> None:
         self._said.clear()

@@ -1,9 +1,10 @@
-"""What supervision says, and how often."""
+"""What supervision says, to whom, and how often."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 
@@ -13,6 +14,37 @@ class Log(Protocol):
     def info(self, message: str) -> Any: ...
 
     def warning(self, message: str) -> Any: ...
+
+
+class Deed(StrEnum):
+    """What supervision did."""
+
+    STARTED = "started"
+    RESTARTED = "restarted"
+    WAITED = "waited"  # for a remedy, which has the process in its hands
+    GAVE_UP = "gave_up"
+
+
+class SupervisionNews(Protocol):
+    """Where supervision tells what it does."""
+
+    def tell(self, service: str, deed: Deed, text: str, data: dict[str, Any]) -> None:
+        """Returns at once, raises nothing. ``data``: JSON values, no secrets."""
+        ...
+
+    def close(self) -> None:
+        """No more news; what is not told yet may be lost."""
+        ...
+
+
+class NoNews:
+    """Nobody listens."""
+
+    def tell(self, service: str, deed: Deed, text: str, data: dict[str, Any]) -> None:
+        """See :class:`SupervisionNews`."""
+
+    def close(self) -> None:
+        """See :class:`SupervisionNews`."""
 
 
 @dataclass(frozen=True, slots=True)
