@@ -37,6 +37,16 @@ class StreamJob:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the Python process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the Python process, once it has ended."""
+        return None if self._process is None else self._process.poll()
+
     def start(self, wait: bool = True) -> None:
         """Start; ``wait`` until the query runs."""
         self.settings.log_dir.mkdir(parents=True, exist_ok=True)
