@@ -16,9 +16,12 @@ import psutil
 
 from include.health.probes.base import one_line
 from include.remediation.model import Finding, Need
+from include.remediation.waiting import until
+from include.runtime.clock import SystemClock
 from include.settings import PREFIX, Settings
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 
+_DYING_SECONDS = 1.5
 FULL_BYTES = 64 * 1024 * 1024  # with less room neither the broker nor the database starts
 _LONGEST_COMMAND = 160
 _MOST_FOLDERS = 5
@@ -47,9 +50,15 @@ class Holder:
 def port_conflict(settings: Settings, service: str, names: Iterable[str]) -> Finding | None:
     """``BY_PEOPLE`` if one of the ports of a service without a process is taken by a stranger; ``names`` of settings.
 
-    What an earlier copy of the service left behind is no stranger: the launcher ends it.
+    What an earlier copy of the service left behind is no stranger: the launcher ends it. A process that has just been
+    killed may hold its port for a moment longer, so what is found must last.
     """
-    found = {name: holder for name in names if (holder := _stranger(settings, service, getattr(settings, name)))}
+
+    def look() -> dict[str, Holder]:
+        ports = {name: getattr(settings, name) for name in names}
+        return {name: found for name, port in ports.items() if (found := _stranger(settings, service, port))}
+
+    found = until(SystemClock(), _DYING_SECONDS, look, lambda holders: not holders)
     if not found:
         return None
     who = "; ".join(f"{holder} (setting {PREFIX}{name.upper()})" for name, holder in found.items())
@@ -59,7 +68,7 @@ def port_conflict(settings: Settings, service: str, names: Iterable[str]) -> Fin
         "commands": [holder.command for holder in found.values()],
     }
     text = f"{service} cannot start: {who}. Starting it again would only fail again: end that process, or move it."
-    return Finding(Need.BY_PEOPLE, text[0].upper() + text[1:], facts)
+    return Finding(Need.BY_PEOPLE, text, facts)
 
 
 def holder_of(port: int) -> Holder | None:
@@ -135,12 +144,9 @@ def _is_left_behind(settings: Settings, service: str, pid: int) -> bool:
 
 
 def _listener(port: int) -> Holder | None:
-    for connection in psutil.net_connections("tcp"):
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
-            continue
-        if connection.laddr.port == port:
-            return _described(port, connection.pid)
-    return None
+    mine = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.pid]
+    mine.sort(key=lambda connection: connection.status != psutil.CONN_LISTEN)
+    return _described(port, mine[0].pid) if mine and mine[0].pid else None
 
 
 def _described(port: int, pid: int) -> Holder:

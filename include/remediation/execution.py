@@ -97,11 +97,11 @@ class Execution:
         facts = {**done.facts, **proof.facts}
         if proof.good:
             return _Ending(ActionState.SUCCEEDED, f"{done.text} {proof.text}", facts)
-        waited = f"{self._rung.verify_seconds:g} s"
-        return self._back(f"{done.text} It has not helped within {waited}: {proof.text}", facts)
+        waited = "" if proof.final else f" within {self._rung.verify_seconds:g} s"
+        return self._back(f"{done.text} It has not helped{waited}: {proof.text}", facts)
 
     def _await_proof(self) -> Proof:
-        return until(self._tools.clock, self._rung.verify_seconds, self._prove, lambda proof: proof.good)
+        return until(self._tools.clock, self._rung.verify_seconds, self._prove, lambda it: it.good or it.final)
 
     def _prove(self) -> Proof:
         try:

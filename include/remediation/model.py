@@ -67,11 +67,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One look at whether it has helped."""
+    """One look at whether it has helped. ``final``: it has not, and no later look can tell otherwise."""
 
     good: bool
     text: str
     facts: dict[str, Any] = field(default_factory=dict)
+    final: bool = False
 
 
 class RungWork(Protocol):

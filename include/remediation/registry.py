@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from include.playbook.ladder import RungId
 from include.remediation.model import RungWork, RunRequest
-from include.remediation.rungs_kafka_clients import PROCESSOR, PRODUCER, after_kafka
+from include.remediation.rungs_kafka_clients import PRODUCER, after_kafka
 from include.remediation.tools import Tools
 
 RungMaker = Callable[[Tools, RunRequest], RungWork]
@@ -20,7 +20,7 @@ _TABLES = (
     ("rungs_processor", "PROCESSOR_RUNGS"),
     ("rungs_lag", "LAG_RUNGS"),
 )
-_CLIENTS = {RungId.RESTART_PRODUCER: PRODUCER, RungId.RESTART_PROCESSOR: PROCESSOR}
+_CLIENTS = {RungId.RESTART_PRODUCER: PRODUCER}
 
 
 def _all() -> dict[RungId, RungMaker]:

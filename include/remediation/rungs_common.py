@@ -12,6 +12,7 @@ from include.health.observations import Observation, Outcome
 from include.health.probes.base import one_line
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
+from include.remediation.service_log import why_it_ended
 from include.remediation.tools import Tools
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError, ServicesError, UnknownServiceError
@@ -112,6 +113,16 @@ class RestartService(abc.ABC):
         """How much longer a process that does not answer yet may just be starting."""
         started = self.tools.controller.status(self.service).started_at
         return 0.0 if started is None else max(0.0, allowed - (self.tools.now() - started).total_seconds())
+
+    def ended_again(self, ready: str) -> Proof | None:
+        """The final word on a process that has ended since its start; ``ready``: see :func:`last_run`."""
+        status = self.tools.controller.status(self.service)
+        if status.pid is not None:
+            return None
+        words = why_it_ended(self.tools.controller, self.service, ready)
+        said = f" Its last word: {words}" if words else ""
+        facts = {"exit_code": status.exit_code, "last_word": words}
+        return Proof(False, f"{self.service} has ended again: {_ending(status)}.{said}", facts, final=True)
 
     # --- parts ---------------------------------------------------------------------------------------------------
     def _of_process(self, status: ServiceStatus) -> Finding:
