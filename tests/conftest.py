@@ -93,6 +93,11 @@ def pipeline() -> Iterator[Pipeline]:
     Micro-batches are small, so that slow ones fall behind; health runs are short, so that tests see them end; each
     fault gets an incident of its own, however soon after the last one.
     """
-    special = {"max_offsets_per_trigger": 50, "health_window_seconds": 120, "incident_reopen_minutes": 0.05}
+    special = {
+        "max_offsets_per_trigger": 200,
+        "generator_rate": 60,
+        "health_window_seconds": 120,
+        "incident_reopen_minutes": 0.05,
+    }
     with isolated_settings(**special) as settings, Pipeline.running(settings) as running:
         yield running

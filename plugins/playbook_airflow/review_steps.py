@@ -47,7 +47,7 @@ def ensure_repaired(incident_id: str, settings: Settings) -> None:
         log.warning("The data of %s could not be repaired: %s: %s", incident_id, type(error).__name__, error)
 
 
-def answer_review(review_id: int, answer: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def answer_review(review_id: str, answer: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Keep the answer; publish an approved review. ``again``: there is to be another round, and why."""
     from include.review.errors import ReviewError
     from include.review.reviews import Reviews

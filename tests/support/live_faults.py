@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 import mysql.connector
@@ -38,14 +39,19 @@ def _killed(stack: Pipeline, name: str) -> Iterator[float]:
         stack.controller.start(name, _START_SECONDS)
 
 
+def _go_on(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
 @contextmanager
 def _suspended(pid: int) -> Iterator[float]:
-    """SIGSTOP: it keeps its sockets and does nothing."""
+    """SIGSTOP: it keeps its sockets and does nothing. Whoever mends it ends the process, as a rule."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield time.time()
     finally:
-        os.kill(pid, signal.SIGCONT)
+        _go_on(pid)
 
 
 def kafka_killed(stack: Pipeline) -> AbstractContextManager[float]:
@@ -58,6 +64,33 @@ def kafka_hung(stack: Pipeline) -> AbstractContextManager[float]:
 
 def mysql_killed(stack: Pipeline) -> AbstractContextManager[float]:
     return _killed(stack, MYSQL)
+
+
+@contextmanager
+def port_taken(stack: Pipeline) -> Iterator[float]:
+    """The broker is killed, and another process listens on its port before it is back."""
+    os.kill(_pid(stack, KAFKA), signal.SIGKILL)
+    begin = time.time()
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stack.wait_for(lambda: _bound(holder, stack.settings.kafka_port), 10, "the port is free", interval=0.01)
+        holder.listen()
+        yield begin
+    stack.controller.start(KAFKA, _START_SECONDS)
+
+
+def _bound(holder: socket.socket, port: int) -> bool:
+    with suppress(OSError):
+        holder.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+@contextmanager
+def kafka_and_mysql_killed(stack: Pipeline) -> Iterator[float]:
+    """Two roots at once."""
+    with _killed(stack, KAFKA) as begin, _killed(stack, MYSQL):
+        yield begin
 
 
 @contextmanager
@@ -81,7 +114,7 @@ def batch_hung(stack: Pipeline) -> Iterator[float]:
     try:
         yield time.time()
     finally:
-        os.kill(java.pid, signal.SIGCONT)
+        _go_on(java.pid)
 
 
 @contextmanager
@@ -133,8 +166,8 @@ def _exchange(stack: Pipeline, **faults: Any) -> Iterator[float]:
 
 
 def feed_silent(stack: Pipeline) -> AbstractContextManager[float]:
-    """Streams send pings and no trades, and REST shows that trading goes on."""
-    return _exchange(stack, silent=True)
+    """The open streams send pings and no trades, and REST shows that trading goes on."""
+    return _exchange(stack, silent_open=True)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""Every fault on the real stack: the right scenario, cause and root, one incident, and how long it took.
+"""Every fault on the real stack: one incident of the right kind, mended by a machine if it may, and how long it took.
 
-The health Dags run in the real Airflow; the incident is read from the store that they write.
+Health and remediation Dags run in the real Airflow; what came of it is read from the store that they write.
 """
 # ruff: noqa: T201 - the measured delays are shown to people
 
@@ -17,11 +17,16 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from include.guardrails.factory import guardrails_from_settings
+from include.guardrails.guardrails import Guardrails
+from include.guardrails.model import ActionState
 from include.incidents.factory import store_from_settings
-from include.incidents.model import EntryKind, Incident, IncidentState
+from include.incidents.model import Entry, EntryKind, Incident, IncidentState
 from include.incidents.store import IncidentStore
+from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from tests.support import live_faults
+from tests.support.freshness import FreshnessMeter
 from tests.support.live_faults import Fault
 from tests.support.pipeline import Pipeline
 
@@ -33,9 +38,11 @@ HEALTH_DAGS = tuple(f"health_{scenario}" for scenario in ScenarioId)
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and the one incident that it must make. ``aim``: seconds, on a quiet machine; a busy one gets twice as
-    many and two more. ``keep``: seconds that the fault lasts beyond the incident, in which a second one would show
-    itself.
+    """A fault, and the one incident that it must make. ``aim``: seconds until it is told, on a quiet machine; a busy
+    one gets twice as many and two more.
+
+    ``fresh``: seconds from the fault to fresh rows, if a machine mends it, by the ``remedy``; what it must not mend
+    ends with people, who are told ``words``, and nothing is done.
     """
 
     fault: Fault
@@ -44,7 +51,9 @@ class Case:
     causes: tuple[Cause, ...]
     severity: Severity
     aim: float
-    keep: float = 15.0
+    fresh: float = 0.0
+    remedy: RungId | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def limit(self) -> float:
@@ -56,19 +65,26 @@ class Case:
 
 K, S, M, P, L = ScenarioId
 SEV_1, SEV_2, SEV_3, SEV_4 = Severity
+C, R = Component, RungId
+# A rung is not repeated within its cooldown: of two faults with the same remedy one stands at the end.
 CASES = [
-    Case(live_faults.kafka_killed, K, Component.KAFKA, (Cause.PROCESS_GONE,), SEV_1, 5),
-    Case(live_faults.kafka_hung, K, Component.KAFKA, (Cause.PROCESS_HUNG,), SEV_1, 8),
-    Case(live_faults.processor_killed, S, Component.PROCESSOR, (Cause.PROCESS_RESTARTED,), SEV_4, 2),
-    Case(live_faults.batch_hung, S, Component.PROCESSOR, (Cause.BATCH_HUNG,), SEV_1, 30),
-    Case(live_faults.mysql_killed, M, Component.MYSQL, (Cause.PROCESS_GONE,), SEV_2, 5),
-    Case(live_faults.credentials_revoked, M, Component.MYSQL, (Cause.CREDENTIALS,), SEV_2, 5),
-    Case(live_faults.column_dropped, M, Component.MYSQL, (Cause.SCHEMA_MISMATCH,), SEV_2, 5),
-    Case(live_faults.disk_full, M, Component.MYSQL, (Cause.DISK_FULL,), SEV_2, 5),
-    Case(live_faults.feed_silent, P, Component.PRODUCER, (Cause.FEED_SILENT,), SEV_3, 10),
-    Case(live_faults.limited_then_banned, P, Component.PRODUCER, (Cause.BANNED, Cause.RATE_LIMITED), SEV_3, 10),
-    Case(live_faults.producer_killed_unsupervised, P, Component.PRODUCER, (Cause.PROCESS_GONE,), SEV_2, 2),
-    Case(live_faults.slow_writes, L, Component.LAG, (Cause.SLOW_MYSQL_WRITES,), SEV_2, 90, keep=5),
+    Case(live_faults.kafka_killed, K, C.KAFKA, (Cause.PROCESS_GONE,), SEV_1, 5, 20, R.RESTART_KAFKA),
+    Case(live_faults.processor_killed, S, C.PROCESSOR, (Cause.PROCESS_RESTARTED,), SEV_4, 2, 25),
+    Case(live_faults.mysql_killed, M, C.MYSQL, (Cause.PROCESS_GONE,), SEV_2, 5, 12, R.RESTART_MYSQL),
+    Case(live_faults.feed_silent, P, C.PRODUCER, (Cause.FEED_SILENT,), SEV_3, 10, 18, R.RECONNECT_FEED),
+    Case(live_faults.batch_hung, S, C.PROCESSOR, (Cause.BATCH_HUNG,), SEV_1, 30, 55, R.RESTART_PROCESSOR),
+    Case(
+        live_faults.producer_killed_unsupervised, P, C.PRODUCER, (Cause.PROCESS_GONE,), SEV_2, 2, 8, R.RESTART_PRODUCER
+    ),
+    Case(live_faults.credentials_revoked, M, C.MYSQL, (Cause.CREDENTIALS,), SEV_2, 5, words=("1045", "account")),
+    Case(live_faults.column_dropped, M, C.MYSQL, (Cause.SCHEMA_MISMATCH,), SEV_2, 5, words=("last_price",)),
+    Case(live_faults.disk_full, M, C.MYSQL, (Cause.DISK_FULL,), SEV_2, 5, words=("1021", "disk")),
+    Case(live_faults.limited_then_banned, P, C.PRODUCER, (Cause.BANNED, Cause.RATE_LIMITED), SEV_3, 10),
+    Case(live_faults.slow_writes, L, C.LAG, (Cause.SLOW_MYSQL_WRITES,), SEV_2, 90, 150, R.RAISE_INTERVAL),
+    Case(live_faults.kafka_hung, K, C.KAFKA, (Cause.PROCESS_HUNG,), SEV_1, 8, 30, R.RESTART_KAFKA),
+    Case(
+        live_faults.port_taken, K, C.KAFKA, (Cause.PROCESS_GONE, Cause.PORT_CONFLICT), SEV_1, 5, words=("port", "pid")
+    ),
 ]
 
 
@@ -137,16 +153,35 @@ def _latest_opening(store: IncidentStore, incident: Incident) -> float:
     return max(e.recorded_at.timestamp() for e in store.timeline(incident.id) if e.kind in kinds)
 
 
+@pytest.fixture(scope="module")
+def guardrails(pipeline: Pipeline) -> Iterator[Guardrails]:
+    opened = guardrails_from_settings(pipeline.settings)
+    yield opened
+    opened.close()
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store: IncidentStore, case: Case) -> None:
+def test_a_fault_makes_one_incident_and_what_a_machine_may_mend_it_mends(
+    pipeline: Pipeline, store: IncidentStore, guardrails: Guardrails, case: Case
+) -> None:
     pipeline.controller.restart("airflow-triggerer", 60)  # so many faults in a row would be flapping
     calm(pipeline, store)
-    with case.fault(pipeline) as begin:
+    with FreshnessMeter(pipeline.settings) as meter, case.fault(pipeline) as begin:
         first = pipeline.wait_for(lambda: _told(store, begin, case.severity), case.limit + 20, f"{case} is told")
         delay = _told_at(store, first, case.severity, begin) - begin
-        kind = f"{first.id} {first.severity.label} {first.scenario} {first.cause}"
-        print(f"\n{case}: {kind} after {delay:.2f} s (aim {case.aim:g})")
-        time.sleep(case.keep)  # the fault goes on: what would open a second incident has its chance
+        print(f"\n{case}: {first.id} {first.severity.label} {first.scenario} {first.cause}")
+        print(f"  told after {delay:.2f} s (aim {case.aim:g})")
+        if case.fresh:
+            fresh = pipeline.wait_for(lambda: meter.fresh_at(begin), 2 * case.fresh + 30, f"{case}: fresh rows") - begin
+            print(f"  fresh rows after {fresh:.2f} s (aim {case.fresh:g})")
+            caught_up = pipeline.wait_for(lambda: meter.caught_up_at(begin), 120, f"{case} is caught up") - begin
+            print(f"  caught up after {caught_up:.2f} s")
+            pipeline.wait_for(lambda: _closed(store, first), RESOLVE_SECONDS, f"{first.id} resolves by itself")
+        elif case.words:
+            told = pipeline.wait_for(lambda: _escalated(store, first), 90, f"{first.id} is handed to people")
+            print("  people: " + told.text.replace("\n", "\n    "))
+        else:
+            time.sleep(15)  # the fault goes on: what would be done about it has its chance
     resolved = pipeline.wait_for(lambda: _closed(store, first), RESOLVE_SECONDS, f"{first.id} resolves")
     story = "\n".join(f"{e.recorded_at:%H:%M:%S.%f} {e.kind} {e.text}" for e in store.timeline(first.id))
     assert (first.scenario, first.target) == (case.scenario, case.target), story
@@ -158,6 +193,66 @@ def test_a_fault_makes_one_incident_of_the_right_kind(pipeline: Pipeline, store:
     others = [i for i in opened_since(store, begin) if i.id != first.id and i.severity is not SEV_4]
     assert others == [], f"{others}\n{story}"
     assert store.verify(first.id) == ()
+    actions = guardrails.actions(incident_id=first.id)
+    if not case.fresh:
+        assert actions == (), story
+        for word in case.words:
+            assert word in _escalated(store, first).text.lower(), story
+    else:
+        assert fresh <= 2 * case.fresh + 5, story
+        assert _escalated(store, first) is None, story
+        done = {action.rung for action in actions if action.state is ActionState.SUCCEEDED}
+        assert done >= ({case.remedy} if case.remedy else set()), story
+        assert {action.state for action in actions} <= {ActionState.SUCCEEDED}, story
+    if case.remedy:
+        _mended_and_documented(pipeline, store, first)
+
+
+def _mended_and_documented(pipeline: Pipeline, store: IncidentStore, incident: Incident) -> None:
+    """The run of the remediation is green, the tables equal the exchange's ledger, and the review is drafted."""
+    dag_id, _, run_id = store.hand_overs(incident.id, earlier=True)[0].remediation.partition("/")
+    path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+    pipeline.wait_for(lambda: pipeline.airflow.get(path)["state"] in ("success", "failed"), 120, f"{run_id} ends")
+    tasks = pipeline.airflow.get(f"{path}/taskInstances", limit=100)["task_instances"]
+    states = {task["task_id"]: task["state"] for task in tasks}
+    assert pipeline.airflow.get(path)["state"] == "success", states
+    entries = store.timeline(incident.id)
+    kinds = [entry.kind for entry in entries]
+    assert kinds.index(EntryKind.EVIDENCE_COLLECTED) < kinds.index(EntryKind.ACTION_STARTED)
+    (repaired,) = [entry for entry in entries if entry.kind is EntryKind.REPAIRED]
+    print(f"  {repaired.text}")
+    assert repaired.data["after"]["missing"] == repaired.data["after"]["wrong"] == repaired.data["after"]["extra"] == 0
+    ended = max(e.recorded_at for e in entries if e.kind is EntryKind.STATE_CHANGED and "clear" in e.text)
+    reviewed = pipeline.wait_for(lambda: _first(store, incident, EntryKind.REVIEWED), 60, f"{incident.id} is drafted")
+    print(f"  review drafted {(reviewed.recorded_at - ended).total_seconds():.1f} s after the end")
+    assert (reviewed.recorded_at - ended).total_seconds() <= 60
+
+
+def _first(store: IncidentStore, incident: Incident, kind: EntryKind) -> Entry | None:
+    return next((entry for entry in store.timeline(incident.id) if entry.kind is kind), None)
+
+
+def _escalated(store: IncidentStore, incident: Incident) -> Entry | None:
+    return _first(store, incident, EntryKind.ESCALATED)
+
+
+def test_two_roots_at_once_are_left_to_people(pipeline: Pipeline, store: IncidentStore, guardrails: Guardrails) -> None:
+    """A storm: what looks like two faults may be one that nobody knows, so nothing is restarted."""
+    pipeline.controller.restart("airflow-triggerer", 60)
+    calm(pipeline, store)
+    with live_faults.kafka_and_mysql_killed(pipeline) as begin:
+        both = pipeline.wait_for(lambda: _roots(store, begin), 30, "two incidents")
+        told = [pipeline.wait_for(lambda i=i: _escalated(store, i), 90, f"{i.id} is handed to people") for i in both]
+        assert (pipeline.pid("kafka"), pipeline.pid("mysql")) == (None, None)
+    for incident, entry in zip(both, told, strict=True):
+        assert guardrails.actions(incident_id=incident.id) == ()
+        assert "refused" in entry.text, entry.text
+        pipeline.wait_for(lambda i=incident: _closed(store, i), RESOLVE_SECONDS, f"{incident.id} resolves")
+
+
+def _roots(store: IncidentStore, begin: float) -> list[Incident] | None:
+    found = [i for i in opened_since(store, begin) if i.target in (C.KAFKA, C.MYSQL)]
+    return found if len(found) == 2 else None
 
 
 def test_the_run_that_saw_it_tells_the_story_in_its_tasks(pipeline: Pipeline, store: IncidentStore) -> None:
@@ -212,4 +307,4 @@ def test_a_quiet_window_ends_healthy_with_its_figures(pipeline: Pipeline) -> Non
 
 def _closed(store: IncidentStore, incident: Incident) -> Incident | None:
     now = store.incident(incident.id)
-    return now if now.state in (IncidentState.RESOLVED, IncidentState.CLOSED) else None
+    return now if now.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW, IncidentState.CLOSED) else None
