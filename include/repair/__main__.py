@@ -27,6 +27,7 @@ console = Console(highlight=False)
 
 @app.command()
 def repair(
+    *,
     start: Annotated[str, typer.Option("--from", help="First minute, UTC, for example 2026-11-24T10:00.")],
     end: Annotated[str, typer.Option("--to", help="First minute behind it, UTC; now without it.")] = "",
     symbols: Annotated[str, typer.Option(help="Comma-separated; all that are followed without it.")] = "",

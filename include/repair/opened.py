@@ -16,7 +16,7 @@ from include.repair.errors import RepairError
 from include.repair.exchange import Exchange, Progress
 from include.repair.model import Span
 from include.repair.survey import Survey
-from include.repair.tables import read_coverage
+from include.repair.tables import read_coverage, read_tables
 from include.repair.waiting import Waited, wait_while_moving
 from include.runtime.clock import Clock
 from include.settings import Settings
@@ -82,7 +82,7 @@ def opened(settings: Settings, span: Span, clock: Clock, progress: Progress) -> 
     survey = Survey(
         span,
         settings.windows,
-        engine=engine,
+        tables=lambda firsts: read_tables(engine, span, settings.windows, firsts),
         exchange=Exchange(client, progress),
         ends=offsets.end_offsets,
         clock=clock,

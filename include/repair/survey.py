@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
 from include.market.messages import RestTrade
 from include.repair.compare import compare, expected_rows, provable
 from include.repair.errors import RepairError
@@ -15,7 +13,7 @@ from include.repair.gaps import find_gaps, last_id_due
 from include.repair.ledger import SymbolLedger
 from include.repair.model import Comparison, IdGap, Span
 from include.repair.span import minutes_of, reach_of
-from include.repair.tables import SUMS, RowKey, Tables, read_tables
+from include.repair.tables import SUMS, RowKey, Tables
 from include.repair.totals import Values
 from include.runtime.clock import Clock
 from include.warehouse.id_ranges import IdRanges
@@ -55,7 +53,8 @@ class Findings:
 class Survey:
     """Looks again as often as wanted; trades that were fetched once are not fetched again.
 
-    ``ends``: tells the end of each partition of the topic.
+    ``tables`` reads them, given the first id that matters by symbol; ``ends`` tells the end of each partition of the
+    topic.
     """
 
     def __init__(
@@ -63,14 +62,14 @@ class Survey:
         span: Span,
         lengths: tuple[int, ...],
         *,
-        engine: Engine,
+        tables: Callable[[Mapping[str, int]], Tables],
         exchange: Exchange,
         ends: Callable[[], Offsets],
         clock: Clock,
         progress: Progress,
     ) -> None:
         self._span, self._lengths = span, lengths
-        self._engine, self._exchange, self._ends = engine, exchange, ends
+        self._tables, self._exchange, self._ends = tables, exchange, ends
         self._clock, self._progress = clock, progress
         self._minutes, self._reach = minutes_of(span), reach_of(span, lengths)
         self._ledgers: dict[str, SymbolLedger] = {}
@@ -86,7 +85,7 @@ class Survey:
         self._check_length(settled)
         ends = self._ends()  # before the tables are read: what they then lack of it is unread
         firsts = {s: self._ledgers[s].first if s in self._ledgers else _NO_ID for s in self._span.symbols}
-        tables = read_tables(self._engine, self._minutes, self._reach, self._lengths, firsts)
+        tables = self._tables(firsts)
         unread = any(end > (tables.offsets or {}).get(partition, 0) for partition, end in ends.items())
         gaps: list[IdGap] = []
         lost: list[IdGap] = []

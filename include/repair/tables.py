@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine
 
+from include.repair.model import Span
+from include.repair.span import minutes_of, reach_of
 from include.repair.totals import Values
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.ledger import Offsets, read_position
@@ -52,11 +54,12 @@ def starts_touching(minutes: range, length: int) -> range:
     return range(minutes.start - max(length, 1) + 1, minutes.stop)
 
 
-def read_tables(engine: Engine, minutes: range, reach: range, lengths: Iterable[int], ids: Mapping[str, int]) -> Tables:
-    """Windows that touch ``minutes``, the sums of ``reach``, and the ids counted from ``ids`` (by symbol) on.
+def read_tables(engine: Engine, span: Span, lengths: tuple[int, ...], ids: Mapping[str, int]) -> Tables:
+    """Windows that touch ``span``, the sums of the minutes in them, and the ids counted from ``ids`` (by symbol) on.
 
     One consistent view, whatever the stream writes meanwhile. Raises :class:`sqlalchemy.exc.DBAPIError`.
     """
+    minutes, reach = minutes_of(span), reach_of(span, lengths)
     with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
         tables = Tables(offsets=_offsets(connection))
         for symbol, begin in ids.items():

@@ -1,4 +1,4 @@
-"""Runs ``spark_jobs/repair_windows.py`` as a process of its own, with Java, jars and settings of the stream processor."""
+"""Runs ``spark_jobs/repair_windows.py`` as a process of its own, with the Java and jars of the stream processor."""
 
 from __future__ import annotations
 

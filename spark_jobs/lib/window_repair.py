@@ -83,7 +83,7 @@ class WindowRepair:
     def _complete(self, found: _Found) -> dict[str, tuple[int, int]]:
         """Fetch from the exchange what the topic no longer holds; first and last id of the reach, by symbol."""
         ids = dict.fromkeys(self._span.symbols, _NO_END)
-        tables = read_tables(self._engine, self._minutes, self._reach, (), ids)
+        tables = read_tables(self._engine, self._span, self._settings.windows, ids)
         bounds: dict[str, tuple[int, int]] = {}
         with tempfile.TemporaryDirectory(prefix="repair-") as folder:
             path = Path(folder) / "trades.json"
