@@ -11,7 +11,7 @@ import re
 import unicodedata
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")  # within a word _ is plain
-_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|www\.|mailto:)[^\s|`]+|[^\s|`@]+@[^\s|`@]+\.[^\s|`@]+")
+_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|www\.|mailto:)[^\s|`]+|[^\s|`@]{1,64}@[^\s|`@]+\.[^\s|`@]+")
 _LIST_NUMBER = re.compile(r"^(\d{1,9})([.)])")
 _FENCE = re.compile(r"`+")
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -19,7 +19,7 @@ _REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 def plain_line(text: str, most: int | None = None) -> str:
     """One line without control characters; cut after ``most`` characters."""
-    line = " ".join(_harmless(text).split())
+    line = " ".join(_harmless(text if most is None else text[: 4 * most]).split())
     return line if most is None or len(line) <= most else f"{line[: max(most - 1, 0)]}…"
 
 
@@ -67,4 +67,6 @@ def _first_character(text: str) -> str:
 
 
 def _harmless(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(each if each in "\n\t" or unicodedata.category(each)[0] != "C" else _REPLACED for each in text)

@@ -130,7 +130,7 @@ def _without_action(material: Material) -> Statement:
     if isinstance(material.actions, Missing):
         return NotKnown(text=f"Whether a remedy was run is not known: {material.actions.why}.")
     if tried := len(material.actions):
-        return Fact(text=f"None of the {counted(tried, 'action')} on record is known to have helped.")
+        return Fact(text=f"No action on record ({tried}) is known to have helped.")
     return Fact(text="No remedy is on record: it ended without one.", evidence=entry_refs(_ends(material)))
 
 
