@@ -79,11 +79,14 @@ class Rung(Record):
     cooldown_seconds: float = Field(ge=0, le=86_400)
     hourly_budget: int = Field(ge=1, le=60)
     after_recovery: bool = False  # runs when the scenario is healthy again: it puts things back
+    only_looks: bool = False  # changes nothing, so no guardrail counts it
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.risk is not Risk.SAFE and not self.rollback.strip():
             raise BrokenRule("rollback", f"nothing, for a {self.risk} rung", "words for the way back")
+        if self.only_looks and self.risk is not Risk.SAFE:
+            raise BrokenRule("risk", self.risk, f"{Risk.SAFE}, as it only looks")
         if (seconds := self.timeout_seconds + self.verify_seconds) > LONGEST_SECONDS:
             rule = f"at most {LONGEST_SECONDS:g} s together with timeout_seconds"
             raise BrokenRule("verify_seconds", f"{seconds:g} s for work and proof", rule)

@@ -22,7 +22,10 @@ from include.playbook.severity import SeverityPolicy
 
 DATA = Path(__file__).parent
 _KNOWN = frozenset[str](ScenarioId)
-_SAME_IN_EVERY_LADDER = ("risk", "timeout_seconds", "verify_seconds", "cooldown_seconds", "hourly_budget")
+_SAME_IN_EVERY_LADDER = (
+    *("risk", "timeout_seconds", "verify_seconds", "cooldown_seconds", "hourly_budget"),
+    *("only_looks", "after_recovery"),
+)
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -36,6 +36,8 @@ def way_back(rung: Rung) -> str:
 
 def limits(rung: Rung) -> str:
     """Deadlines, cooldown and budget in a sentence."""
+    if rung.only_looks:
+        return "It changes nothing, so it may run at any time."
     again = f"not again within {span(rung.cooldown_seconds)}" if rung.cooldown_seconds else "no pause between two"
     return (
         f"{span(rung.timeout_seconds)} for the work, {span(rung.verify_seconds)} for the proof; "

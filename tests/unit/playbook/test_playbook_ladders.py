@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ from include.playbook.ladder import Risk, RungId
 from include.playbook.names import Cause, Component, ScenarioId
 from include.playbook.playbook import DATA, get_playbook, load_playbook
 from include.playbook.remedies import span
+from include.remediation.registry import RUNGS
+from include.remediation.rungs_common import Validation
 from include.services.names import SERVICES
 from include.settings import Settings
 
@@ -47,6 +50,7 @@ LADDERS = {
         (R.SWITCH_ENDPOINT, C.PRODUCER, RISKY),
         (R.VALIDATE_EXCHANGE, C.EXCHANGE, SAFE),
         (R.VALIDATE_KAFKA, C.PRODUCER, SAFE),
+        (R.PUT_BACK, C.PRODUCER, SAFE),
     ],
     S.KAFKA_LAG: [
         (R.RAISE_INTERVAL, C.PROCESSOR, SAFE),
@@ -66,7 +70,20 @@ def test_the_ladder_of_each_scenario_and_who_must_agree(scenario: ScenarioId) ->
 
 def test_only_put_back_waits_for_the_recovery_and_nothing_holds_it_up() -> None:
     later = [rung for _, rung in WHOLE if rung.after_recovery]
-    assert [(rung.id, rung.cooldown_seconds) for rung in later] == [(R.PUT_BACK, 0)]
+    assert [(rung.id, rung.cooldown_seconds) for rung in later] == [(R.PUT_BACK, 0), (R.PUT_BACK, 0)]
+
+
+def test_a_ladder_that_changes_a_setting_for_a_time_also_puts_it_back() -> None:
+    for_a_time = {R.SWITCH_ENDPOINT, R.RAISE_INTERVAL, R.REDUCE_FREQUENCY}
+    for scenario in get_playbook().scenarios.values():
+        rungs = {rung.id for rung in scenario.ladder}
+        assert bool(rungs & for_a_time) is (R.PUT_BACK in rungs), scenario.id
+
+
+@pytest.mark.parametrize(("scenario", "rung"), WHOLE, ids=IDS)
+def test_what_is_said_to_look_only_is_work_that_only_looks(scenario, rung) -> None:
+    maker = RUNGS[rung.id]
+    assert rung.only_looks is (inspect.isclass(maker) and issubclass(maker, Validation))
 
 
 def test_a_rung_is_found_by_its_id() -> None:
@@ -114,15 +131,17 @@ def test_a_command_for_a_person_is_one_that_exists(scenario, rung) -> None:
                 assert name in SERVICES
             case [".venv/bin/python", "-m", "include.warehouse", verb]:
                 assert verb in {"migrate", "status"}
+            case [".venv/bin/python", "-m", "include.services", "status", name]:
+                assert name in SERVICES
             case ["echo", setting, ">>", ".env"]:
                 assert setting.split("=")[0].removeprefix("PIPELINE_").lower() in Settings.model_fields
             case ["mv", old, new]:
                 assert old.startswith("var/")
                 assert new.startswith(f"{old}.")
-            case ["make", "up" | "status"] | ["curl", *_]:
+            case ["make", "up" | "status"] | ["curl", *_] | ["kill", "-HUP", _]:
                 pass
             case [word]:
-                assert word in {".env", *SERVICES}
+                assert word in {".env", *SERVICES, f"remediate_{scenario.id}"}
             case _:
                 pytest.fail(f"{' '.join(words)} is no command that is known here")
 

@@ -10,7 +10,7 @@ import pytest
 from include.playbook.doc import dag_doc, remediation_doc
 from include.playbook.names import ScenarioId
 from include.playbook.playbook import DATA, get_playbook, load_playbook
-from include.playbook.remedies import limits, way_back, who_agrees
+from include.playbook.remedies import limits, mark, way_back, who_agrees
 from include.playbook.render import COMMAND, differing_pages, runbook_pages, write_pages
 
 
@@ -129,7 +129,20 @@ def test_the_page_of_a_remediation_says_what_it_does_what_the_form_means_and_wha
     never = page[page.index("never do") : page.index("**Stop it.**")]
     assert all(str(found.entry(left.cause).title) in never for left in found.by_people)  # type: ignore[union-attr]
     assert f"bin/playbook pause --scenario {scenario} --reason" in page
-    assert ("put_settings_back" in page) is (scenario is ScenarioId.KAFKA_LAG)
+    puts_back = scenario in {ScenarioId.KAFKA_LAG, ScenarioId.PRODUCER_SILENT}
+    assert ("Then what was changed for a time is put back (`put_settings_back`)." in page) is puts_back
+    in_order(dag_doc(scenario), [f"{n}. {r.action}{mark(r)}: {r.runs}" for n, r in enumerate(found.ladder, 1)])
+
+
+def test_who_must_agree_and_what_comes_later_is_seen_at_a_glance() -> None:
+    rungs = {rung.id: mark(rung) for scenario in get_playbook().scenarios.values() for rung in scenario.ladder}
+    assert {rung.value: words for rung, words in rungs.items() if words} == {
+        "move_kafka_log_aside": " (destructive: a second person must agree)",
+        "rebuild_from_kafka": " (destructive: a second person must agree)",
+        "switch_endpoint": " (risky: a person must agree)",
+        "reduce_producer_frequency": " (risky: a person must agree)",
+        "put_settings_back": " (when all is well again)",
+    }
 
 
 @pytest.mark.parametrize("scenario", ScenarioId)
