@@ -6,16 +6,19 @@ written as a whole, and the next run finds what is still missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from include.incidents.errors import IncidentStoreError
 from include.incidents.factory import store_from_settings
 from include.incidents.model import EntryKind, NewEntry
+from include.incidents.store import IncidentStore
 from include.repair import notices
+from include.repair.errors import RepairError
 from include.repair.exchange import Progress
 from include.repair.model import Comparison, IdGap, RepairReport, Span
 from include.repair.opened import Opened, opened, told
@@ -83,6 +86,7 @@ class Repair:
         Raises :class:`RepairError` when it cannot be done now. What was achieved until then stays.
         """
         started = self._clock.monotonic()
+        self._check_incident(incident_id)
         with opened(self._settings, span, self._clock, progress) as parts:
             parts.await_stream()
             course = self._publish(parts, incident_id or by)
@@ -117,12 +121,29 @@ class Repair:
     def _record(self, report: RepairReport, by: str, incident_id: str | None) -> None:
         now = datetime.fromtimestamp(self._clock.time_ms() / 1000, UTC)
         if report.after.equal and not report.unrecoverable:
-            with told():
-                report.facts["notices_repaired"] = notices.mark_repaired(self._settings, report.span, now)
+            try:
+                with told():
+                    report.facts["notices_repaired"] = notices.mark_repaired(self._settings, report.span, now)
+            except RepairError as error:  # the data are right all the same
+                report.facts["notices_not_marked"] = str(error)
         if incident_id is not None:
             entry = NewEntry(EntryKind.REPAIRED, by, report_text(report), now, report_data(report))
-            with closing(store_from_settings(self._settings, self._clock)) as store:
+            with self._store() as store:
                 store.append(incident_id, entry)
+
+    def _check_incident(self, incident_id: str | None) -> None:
+        if incident_id is not None:
+            with self._store() as store:
+                store.incident(incident_id)
+
+    @contextmanager
+    def _store(self) -> Iterator[IncidentStore]:
+        """The incidents; what is wrong with them comes out as :class:`RepairError`."""
+        with closing(store_from_settings(self._settings, self._clock)) as store:
+            try:
+                yield store
+            except IncidentStoreError as error:
+                raise RepairError(str(error)) from error
 
 
 def _report(span: Span, course: _Course, seconds: float) -> RepairReport:

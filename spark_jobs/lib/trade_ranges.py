@@ -40,7 +40,7 @@ class TradeRanges:
         records = (
             self._spark.read.format("kafka")
             .option("kafka.bootstrap.servers", self._settings.bootstrap_servers)
-            .option("subscribe", topic)
+            .option("assign", json.dumps({topic: sorted(ends)}))
             .option("startingOffsets", json.dumps({topic: {str(p): starts[p] for p in ends}}))
             .option("endingOffsets", json.dumps({topic: {str(p): end for p, end in ends.items()}}))
             .option("failOnDataLoss", "false")
