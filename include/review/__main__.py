@@ -35,10 +35,27 @@ def evidence(
     incident: Annotated[str, typer.Argument(help="Incident, for example INC-2026-0001.")],
     verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its hash; exit with 1.")] = False,
 ) -> None:
-    """Show what was collected for an incident."""
-    from include.review.evidence_store import manifests
+    """Show what was collected for an incident, and with --verify whether anybody changed it since."""
+    from contextlib import closing
 
-    _ = manifests(load_settings(), incident), verify
+    from include.incidents.factory import store_from_settings
+    from include.review.evidence_store import manifests
+    from include.review.evidence_view import check, page, verdict
+
+    settings = load_settings()
+    found = manifests(settings, incident)
+    if not found:
+        refuse(f"No evidence was collected for {incident}.")
+    if not verify:
+        for part in (part for manifest in found for part in page(settings, manifest)):
+            console.print(part, soft_wrap=isinstance(part, str))
+        return
+    with closing(store_from_settings(settings)) as store:
+        results = [check(settings, store, manifest) for manifest in found]
+    for each in results:
+        console.print(verdict(each), soft_wrap=True)
+    if any(each.changed or each.problem for each in results):
+        raise typer.Exit(DIFFERS)
 
 
 def refuse(text: str) -> NoReturn:

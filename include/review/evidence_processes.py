@@ -23,6 +23,12 @@ from include.settings import Settings
 from include.stack.ports import holders
 from include.stack.processes import processes
 
+_NOT_RUNNING = {
+    psutil.STATUS_STOPPED: "suspended by a signal",
+    psutil.STATUS_DISK_SLEEP: "waits for a disk",
+    psutil.STATUS_ZOMBIE: "has ended, and nobody noticed",
+}
+
 
 def machine_sources(settings: Settings, controller: ServiceController, probes: Probes) -> tuple[Source, ...]:
     """Processes with their ports; disk, memory, load."""
@@ -117,7 +123,7 @@ def _process(pid: int) -> dict[str, Any] | None:
 
 def _odd(service: dict[str, Any]) -> bool:
     process = service["process"] or {}
-    return service["state"] != ServiceState.RUNNING or process.get("status") in ("stopped", "disk-sleep", "zombie")
+    return service["state"] != ServiceState.RUNNING or process.get("status") in _NOT_RUNNING
 
 
 def _told(service: dict[str, Any]) -> str:
@@ -126,6 +132,6 @@ def _told(service: dict[str, Any]) -> str:
         parts.append(f"exit code {service['exit_code']}")
     if service["held_because"]:
         parts.append(f"held: {service['held_because']}")
-    if (process := service["process"]) and process["status"] == "stopped":
-        parts.append("suspended by a signal")
+    if (process := service["process"]) and process["status"] in _NOT_RUNNING:
+        parts.append(_NOT_RUNNING[process["status"]])
     return f"{service['name']}: {', '.join(parts)}"

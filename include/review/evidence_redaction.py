@@ -28,10 +28,10 @@ _QUOTED = r"\\?'(?:[^'\\]|\\.|'')*(?:\\?'|$)|\\?\"(?:[^\"\\]|\\[^\"]|\\\"(?=[^\s
 _NO_SECRETS = r"(?:yes|no|true|false|none|null|on|off)\b|\(hidden\)"  # "using password: YES" tells a lot
 
 _SECRET_KEY = re.compile(rf"{_NAMES}|authorization|cookie", re.IGNORECASE)
-_SUSPICIOUS = re.compile(
-    r"://|pass|pwd|secret|token|key|credential|signature|jaas|authoriz|cookie|bearer|basic|digest|negotiate|identified"
-    r"|\beyJ|\s-p",
-    re.IGNORECASE,
+# Without one of these no pattern fits; looking for words is a hundred times quicker than for patterns.
+_SUSPICIOUS = (
+    *("://", "pass", "pwd", "secret", "token", "key", "credential", "signature", "jaas", "authoriz", "cookie"),
+    *("bearer", "basic", "digest", "negotiate", "identified", "eyj", " -p", "\t-p"),
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 
@@ -72,9 +72,10 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if secret.strip() for form in _forms(secret)}
-        parts = [_literal(form) for form in sorted(forms, key=len, reverse=True)]
-        self._known = re.compile("|".join(parts)) if parts else None
+        forms = sorted({form for secret in secrets if secret.strip() for form in _forms(secret)}, key=len, reverse=True)
+        self._long = [form for form in forms if len(form) >= _SHORT]
+        short = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if len(form) < _SHORT]
+        self._short = re.compile("|".join(short)) if short else None
 
     def text(self, text: str) -> str:
         """The text without secrets. Redact before cutting: a part of a secret is not recognised."""
@@ -82,7 +83,9 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """The text without the secrets that are known."""
-        return self._known.sub(HIDDEN, text) if self._known else text
+        for form in self._long:
+            text = text.replace(form, HIDDEN)
+        return self._short.sub(HIDDEN, text) if self._short else text
 
     def value(self, value: Any) -> Any:
         """JSON values likewise; what a secret's name stands for is hidden whatever it is."""
@@ -120,7 +123,8 @@ def redactor_of(settings: Settings) -> Redactor:
 def _line(line: str) -> str:
     if long := len(line) > _LONGEST_LINE:
         line = line[:_LONGEST_LINE]
-    if _SUSPICIOUS.search(line):
+    small = line.lower()
+    if any(word in small for word in _SUSPICIOUS):
         for pattern, instead in _PATTERNS:
             line = pattern.sub(instead, line)
     return f"{line[:-_CUT_END]}…" if long else line
@@ -143,10 +147,6 @@ def _forms(secret: str) -> set[str]:
     if len(secret) >= _SHORT:
         forms.add(base64.b64encode(secret.encode()).decode())
     return forms
-
-
-def _literal(form: str) -> str:
-    return re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
 
 
 def _hides(key: str, value: Any) -> bool:
