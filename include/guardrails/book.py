@@ -75,6 +75,10 @@ class GuardBook(Protocol):
         """Nobody has the service any more."""
         ...
 
+    def drop_leases(self, action_id: int) -> None:
+        """All that belong to the action."""
+        ...
+
     def add_change(self, key: str, change: SwitchChange) -> bool:
         """One more line of the history; ``False``: the one with this key is there already."""
         ...

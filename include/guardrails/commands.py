@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from include.guardrails import limits
 from include.guardrails.book import GuardBook, RefusalKey
 from include.guardrails.errors import GuardrailError, UnknownActionError
 from include.guardrails.judging import Situation, figures, judge, lifted
-from include.guardrails.model import Action, ActionRequest, ActionState, Lease, Refused
+from include.guardrails.model import Action, ActionRequest, ActionState, Lease, Refusal, Refused
 from include.guardrails.settling import (
     ACTOR,
     Alive,
@@ -35,34 +35,27 @@ AUTOMATION = "health"  # who asks, when no person does
 def check(book: GuardBook, request: ActionRequest, now: datetime, alive: Alive) -> Refused | None:
     """See the protocol. What is dead is looked at as if it had been settled."""
     _check_request(request)
-    dead = in_the_way(request, book.running(), now, alive)
-    return judge(request, _situation(book, request, dead, now, alive), now)
+    running = book.running()
+    dead = in_the_way(request, running, now, alive)
+    return judge(request, _situation(book, request, running, dead, now=now, alive=alive), now)
 
 
 def begin(book: GuardBook, request: ActionRequest, now: datetime, alive: Alive) -> Action | Refused:
     """See the protocol."""
     _check_request(request)
-    dead = in_the_way(request, book.running(), now, alive)
+    running = book.running()
+    dead = in_the_way(request, running, now, alive)
     lock(book, {request.incident_id, *(each.action.incident_id for each in dead)})
+    situation = _situation(book, request, running, dead, now=now, alive=alive)
     settle(book, dead, now)
-    situation = _situation(book, request, (), now, alive)
     refused = judge(request, situation, now)
     action = None if refused else book.add(_action(request, now))
-    if action is None:  # the database itself refused a second one: then it is there to be seen
-        refused = refused or judge(request, _situation(book, request, (), now, alive), now)
-        if refused is None:
-            raise GuardrailError(f"{request.target} has a running action that cannot be seen.")
+    if action is None:
+        refused = refused or Refused(Refusal.TARGET_BUSY, f"{request.target} is being worked on by somebody else.")
         _tell_refusal(book, request, refused, now)
         return refused
     _lease_services(book, action)
-    told = {**about(action), "expires_at": action.expires_at}
-    if taken_on := lifted(request, situation, now):
-        told["overridden"] = [figures(each) for each in taken_on]
-    words = f"{action.rung} on {action.target} begins."
-    if taken_on:
-        names = ", ".join(each.refusal.replace("_", " ") for each in taken_on)
-        words = f"{action.rung} on {action.target} begins; {action.requested_by} takes it on themselves ({names})."
-    tell(book, action.incident_id, NewEntry(EntryKind.ACTION_STARTED, action.requested_by, words, now, told))
+    _tell_start(book, action, lifted(request, situation, now))
     return action
 
 
@@ -101,7 +94,15 @@ def _check_request(request: ActionRequest) -> None:
         raise GuardrailError(f"{request.rung}: only a person can take limits on themselves, not {AUTOMATION}.")
 
 
-def _situation(book: GuardBook, request: ActionRequest, dead: Iterable[Dead], now: datetime, alive: Alive) -> Situation:
+def _situation(
+    book: GuardBook,
+    request: ActionRequest,
+    running: Iterable[Action],
+    dead: Iterable[Dead],
+    *,
+    now: datetime,
+    alive: Alive,
+) -> Situation:
     """As it will be once ``dead`` is settled."""
     row = book.incidents.row(request.incident_id)
     if row is None:
@@ -111,7 +112,7 @@ def _situation(book: GuardBook, request: ActionRequest, dead: Iterable[Dead], no
         incident=row.incident,
         others=tuple(each for each in book.incidents.open_incidents() if each.id != request.incident_id),
         switches=switched_off(book, now),
-        busy=tuple(each for each in book.running() if each.target is request.target and each.id not in gone),
+        busy=tuple(each for each in running if each.target is request.target and each.id not in gone),
         leases=tuple(
             lease
             for lease in book.leases()
@@ -156,6 +157,17 @@ def _lease_services(book: GuardBook, action: Action) -> None:
     purpose = f"{action.rung} of {action.incident_id}"
     for service in action.services:
         book.put_lease(Lease(service, action.holder, purpose, action.started_at, action.expires_at, action.id))
+
+
+def _tell_start(book: GuardBook, action: Action, taken_on: Sequence[Refused]) -> None:
+    told = {**about(action), "expires_at": action.expires_at}
+    words = f"{action.rung} on {action.target} begins"
+    if taken_on:
+        told["overridden"] = [figures(each) for each in taken_on]
+        names = ", ".join(each.refusal.replace("_", " ") for each in taken_on)
+        words += f"; {action.requested_by} takes it on themselves ({names})"
+    start = NewEntry(EntryKind.ACTION_STARTED, action.requested_by, f"{words}.", action.started_at, told)
+    tell(book, action.incident_id, start)
 
 
 def _tell_refusal(book: GuardBook, request: ActionRequest, refused: Refused, now: datetime) -> None:

@@ -101,6 +101,11 @@ class MemoryGuardBook:
         """See the protocol."""
         self._rows.leases.pop(service, None)
 
+    def drop_leases(self, action_id: int) -> None:
+        """See the protocol."""
+        kept = {service: lease for service, lease in self._rows.leases.items() if lease.action_id != action_id}
+        self._rows.leases = kept
+
     def add_change(self, key: str, change: SwitchChange) -> bool:
         """See the protocol."""
         return self._rows.changes.setdefault(key, change) is change

@@ -94,9 +94,7 @@ def finish(
     words = f"{action.rung} on {action.target} {_ENDED[state]}: {text}"
     tell(book, action.incident_id, NewEntry(EntryKind.ACTION_ENDED, actor, words, now, told))
     book.put(ended)
-    for lease in book.leases():
-        if lease.action_id == action.id:
-            book.drop_lease(lease.service)
+    book.drop_leases(action.id)
     return ended
 
 

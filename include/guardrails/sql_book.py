@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ class SqlGuardBook:
         del values["id"]
         new = self._insert(ACTIONS).values(values).on_conflict_do_nothing().returning(ACTIONS.c.id)
         number = self._connection.execute(new).scalar()
-        return None if number is None else self.action(number)
+        return None if number is None else replace(action, id=number)
 
     def put(self, action: Action) -> None:
         """See the protocol."""
@@ -106,6 +106,10 @@ class SqlGuardBook:
     def drop_lease(self, service: str) -> None:
         """See the protocol."""
         self._connection.execute(delete(LEASES).where(LEASES.c.service == service))
+
+    def drop_leases(self, action_id: int) -> None:
+        """See the protocol."""
+        self._connection.execute(delete(LEASES).where(LEASES.c.action_id == action_id))
 
     def add_change(self, key: str, change: SwitchChange) -> bool:
         """See the protocol."""
