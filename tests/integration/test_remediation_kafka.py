@@ -30,7 +30,7 @@ def hosted() -> Iterator[Hosted]:
     with Hosted.running() as host:
         fetch_artifacts(host.settings, "kafka")
         host.controller.start(KAFKA, 20)
-        wait_for(lambda: ensure_topics(host.settings.bootstrap_servers, expected_topics(host.settings), 2), 30)
+        wait_for(lambda: ensure_topics(host.settings.bootstrap_servers, expected_topics(host.settings), 2), 90)
         yield host
 
 
@@ -57,17 +57,13 @@ def test_a_dead_and_a_hung_broker_are_back_within_seconds(case: Case, number: si
     took = time.monotonic() - begin
     assert report.outcome is RungOutcome.DONE, report.text
     assert case.pid(KAFKA) != pid
-    assert took < 30, report  # 5 to 8 s on a machine that does nothing else
+    assert took < 40, report  # 5 to 8 s on a machine that does nothing else
     assert case.run(TOPICS).outcome is RungOutcome.NOT_NEEDED
 
 
 def test_a_port_that_somebody_else_has_is_named_and_nothing_is_started(case: Case) -> None:
     os.kill(case.pid(KAFKA), signal.SIGKILL)
-    wait_for(lambda: case.status(KAFKA).pid is None, 10)
-    with socket.socket() as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        stranger.bind(("127.0.0.1", case.settings.kafka_port))
-        stranger.listen()
+    with wait_for(lambda: _listener(case.settings.kafka_port), 10, "the dead broker's port is free"):
         report = case.run(RESTART)
         assert report.outcome is RungOutcome.BY_PEOPLE, report.text
         assert report.facts["pids"] == [os.getpid()]
@@ -105,3 +101,11 @@ def test_a_damaged_log_is_moved_aside_only_with_a_yes_and_topics_are_made_again(
     assert made.outcome is RungOutcome.DONE, made.text
     assert topic_problems(case.settings.bootstrap_servers, expected_topics(case.settings)) == []
     assert case.run(RESTART).outcome is RungOutcome.NOT_NEEDED
+
+
+def _listener(port: int) -> socket.socket:
+    stranger = socket.socket()
+    stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    stranger.bind(("127.0.0.1", port))
+    stranger.listen()
+    return stranger

@@ -36,7 +36,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     seen: dict[Probe, Observation | list[Observation]] = {}
 
     def look(probe: Probe) -> Observation:
-        clock.advance(0.05)
+        clock.advance(0.2)
         answer = seen[probe]
         if isinstance(answer, list):
             return answer.pop(0) if len(answer) > 1 else answer[0]
