@@ -51,6 +51,12 @@ YEAR = -365 * 86_400.0
             Freshness(26, 41, False, 6, 20),
         ),
         ("no trade yet: counted by the writes", [batch(0, None), batch(20, None)], 30, Freshness(5, 20, False, 6, 20)),
+        (
+            "it was old before: counted from the first sign",
+            [batch(-30, -31), batch(5, 4)],
+            6,
+            Freshness(5, 36, False, 6, 20),
+        ),
         ("the first batch comes within it", [batch(5, 4), batch(6, 5)], 10, Freshness(0, 5, True, 0, 0)),
     ],
 )
