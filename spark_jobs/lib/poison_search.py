@@ -78,23 +78,29 @@ class PoisonSearch:
         """
         records = records.persist()
         try:
-            poison = self._unreadable(records, most)
-            if not poison.more:
-                refused = self._refused(without(records, poison.rows), batch_of, most - len(poison.rows))
-                poison = Poison([*poison.rows, *refused.rows], refused.more)
-            return poison
+            aggregate, poison = self._readable(records), Poison()
+            if aggregate is None:
+                poison = self._unreadable(records, most)
+                aggregate = None if poison.more else self._readable(without(records, poison.rows))
+            if aggregate is None:
+                return poison
+            refused = self._refused(without(records, poison.rows), batch_of(aggregate), most - len(poison.rows))
+            return Poison([*poison.rows, *refused.rows], refused.more)
         finally:
             records.unpersist()
 
     # --- What Spark cannot work on -------------------------------------------------------------------------------
+    def _readable(self, records: DataFrame) -> Aggregate | None:
+        found: list[Aggregate] = []
+        self._tried(lambda: found.append(self._aggregator.aggregate(records)))
+        return found[0] if found else None
+
     def _unreadable(self, records: DataFrame, most: int) -> Poison:
         def error_of(spans: Sequence[_Span]) -> Exception | None:
             within = " OR ".join(span.sql for span in spans) or "FALSE"
             return self._tried(lambda: self._aggregator.aggregate(records.where(within)))
 
-        if self._tried(lambda: self._aggregator.aggregate(records)) is None:
-            return Poison()
-        rows = records.groupBy("partition").agg({"offset": "min", "*": "count"}).collect()
+        rows = records.groupBy("partition").agg({"offset": "min"}).collect()
         newest = dict(records.groupBy("partition").agg({"offset": "max"}).collect())
         spans = [_Span(row["partition"], row["min(offset)"], newest[row["partition"]]) for row in rows]
         found = isolate(spans, error_of, _halves, most)
@@ -106,12 +112,10 @@ class PoisonSearch:
         return PoisonRow(Culprit(span.partition, span.first, _words(error)), value)
 
     # --- What MySQL refuses --------------------------------------------------------------------------------------
-    def _refused(self, records: DataFrame, batch_of: Callable[[Aggregate], Batch], most: int) -> Poison:
-        aggregate = self._aggregator.aggregate(records)
+    def _refused(self, records: DataFrame, batch: Batch, most: int) -> Poison:
         with self._engine.connect() as connection, connection.begin() as transaction:
-            coverage: Coverage = MySQLStore(connection).coverage(bounds_of(aggregate.groups))
+            coverage: Coverage = MySQLStore(connection).coverage(bounds_of(batch.groups))
             groups = self._aggregator.recount(records, coverage)  # of new trades only, each once: no try has to recount
-            batch = batch_of(aggregate)
 
             def error_of(pieces: Sequence[_Piece]) -> Exception | None:
                 tried = replace(batch, groups=[piece.group for piece in pieces])

@@ -10,8 +10,10 @@ from sqlalchemy.exc import OperationalError
 from include.health.observations import Code
 from include.warehouse.error_numbers import ErrorKind
 from include.warehouse.errors import MigrationError, WarehouseFailedError
-from spark_jobs.lib.error_classes import KafkaTrouble, error_class
-from spark_jobs.lib.errors import DeadLettersError
+from spark_jobs.lib.error_classes import KafkaTrouble, OwnTrouble, error_class, is_data_error
+from spark_jobs.lib.errors import DeadLettersError, PoisonBatchError, StopRequestedError
+
+POISON = PoisonBatchError(3, [], False, WarehouseFailedError(ErrorKind.DATA, 1264, 1, 0.1, ValueError()))
 
 
 def jvm(text: str) -> RuntimeError:
@@ -33,6 +35,11 @@ def jvm(text: str) -> RuntimeError:
         (jvm("org.apache.kafka.common.errors.UnknownTopicOrPartitionException"), (KafkaTrouble.TOPIC_MISSING, None)),
         (jvm("[KAFKA_DATA_LOSS.START_OFFSET_RESET] data may have been lost"), (KafkaTrouble.REFUSES, None)),
         (jvm("org.apache.kafka.common.errors.DisconnectException"), (KafkaTrouble.TRANSPORT, None)),
+        (POISON, (ErrorKind.DATA, 1264)),
+        (jvm("Checksum error: file:/c/commits/4 at 0 exp: 1 got: 2"), (OwnTrouble.CHECKPOINT, None)),
+        (jvm("Failed to read log file file:/c/offsets/4. [INVALID_LOG_VERSION.X]"), (OwnTrouble.CHECKPOINT, None)),
+        (jvm("There are [2] sources in the checkpoint offsets and now there"), (OwnTrouble.CHECKPOINT, None)),
+        (jvm('Expected e.g. {"topicA":{"0":23}}, got 12'), (OwnTrouble.CHECKPOINT, None)),
         (jvm("java.lang.OutOfMemoryError"), (ErrorKind.UNKNOWN, None)),  # the plan names Kafka: that is no sign
     ],
 )
@@ -41,4 +48,26 @@ def test_errors_have_classes(error: Exception, found: tuple[str, int | None]) ->
 
 
 def test_every_word_is_one_that_probes_know() -> None:
-    assert {*KafkaTrouble, *ErrorKind} <= {str(code) for code in Code}
+    assert {*KafkaTrouble, *ErrorKind, *OwnTrouble} <= {str(code) for code in Code}
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (WarehouseFailedError(ErrorKind.DATA, 1264, 1, 0.1, ValueError()), True),
+        (WarehouseFailedError(ErrorKind.SCHEMA, 1054, 1, 0.1, ValueError()), False),
+        (WarehouseFailedError(ErrorKind.LOCKED, 1205, 9, 60.0, ValueError()), False),
+        (OperationalError("", None, mysql.connector.Error(errno=4025)), True),  # a rule of the table says no
+        (OverflowError("date value out of range"), True),
+        (jvm("[CAST_INVALID_INPUT] The value cannot be cast. SQLSTATE: 22018"), True),
+        (jvm("java.lang.StackOverflowError"), True),
+        (jvm("java.lang.OutOfMemoryError"), False),
+        (jvm("[INTERNAL_ERROR] … SQLSTATE: XX000"), False),
+        (jvm("org.apache.kafka.common.errors.TimeoutException"), False),
+        (KafkaException(KafkaError(KafkaError._TRANSPORT)), False),
+        (StopRequestedError("stopping"), False),
+        (RuntimeError("a bug"), False),
+    ],
+)
+def test_errors_that_lie_in_the_data(error: Exception, found: bool) -> None:
+    assert is_data_error(error) is found

@@ -117,3 +117,14 @@ def test_a_broker_that_is_away_does_not_hold_up_the_end() -> None:
     offsets.close(timeout=5)
     assert committer.committed == []
     assert committer.closed
+
+
+def test_the_pace_compares_the_newest_batches_with_those_before() -> None:
+    progress = Progress(ManualClock())
+    for number in range(12):
+        slow = number >= 7
+        durations = {"mysql": 300 if slow else 50, "total": 400 if slow else 100}
+        progress.record({"input_rows": 20, "duration_ms": durations}, {}, {})
+    pace = progress.snapshot()["pace"]
+    assert pace["recent"] == {"batches": 5, "rows": 100, "seconds": {"mysql": 1.5, "total": 2.0}}
+    assert pace["before"] == {"batches": 6, "rows": 120, "seconds": {"mysql": 0.3, "total": 0.6}}  # not the first one

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from include.runtime.clock import ManualClock
 from include.warehouse.error_numbers import ErrorKind
 from include.warehouse.errors import RetryInterruptedError, WarehouseFailedError
-from spark_jobs.lib.errors import DeadLettersError, StopRequestedError
+from spark_jobs.lib.errors import DeadLettersError, PoisonBatchError, StopRequestedError
 from spark_jobs.lib.failures import Failure, classify_failure, error_text
 from spark_jobs.lib.progress import JobStatus, Progress
 from spark_jobs.lib.supervisor import QuerySupervisor
@@ -36,6 +36,7 @@ class Story:
     def __init__(self, errors: list[Exception], seconds_each: float = 1, commits: bool = False) -> None:
         self.errors, self.seconds_each, self.commits = errors, seconds_each, commits
         self.clock, self.lives, self.restarts = ManualClock(), 0, 0
+        self.gave_up: list[BaseException] = []
         self.progress = Progress(self.clock)
         self.stop = _Waiting(self.clock)
         self.supervisor = QuerySupervisor(
@@ -46,6 +47,7 @@ class Story:
             stop=self.stop,
             clock=self.clock,
             on_restart=self.restarted,
+            on_give_up=self.gave_up.append,
         )
 
     def restarted(self) -> None:
@@ -77,6 +79,7 @@ def test_kafka_troubles_are_waited_out() -> None:
     assert (story.lives, story.restarts) == (6, 5)
     assert story.progress.last_error is not None
     assert story.progress.last_error["kind"] == "timeout"
+    assert story.gave_up == []
 
 
 def test_not_for_ever() -> None:
@@ -97,12 +100,15 @@ def test_each_trouble_has_a_budget_of_its_own() -> None:
     [
         (RuntimeError("a bug"), Failure.PROGRAM),
         (WarehouseFailedError(ErrorKind.CREDENTIALS, 1045, 1, 0.0, ValueError()), Failure.MYSQL),
+        (PoisonBatchError(3, [], False, ValueError()), Failure.DATA),
+        (RuntimeError("Failed to read log file file:/c/offsets/4. org.apache.kafka"), Failure.CHECKPOINT),
     ],
 )
 def test_what_is_not_kafkas_fault_ends_the_process(error: Exception, failure: Failure) -> None:
     story = Story([error, KAFKA_AWAY])
     assert story.supervisor.run() is failure
     assert story.lives == 1
+    assert story.gave_up == [error]
 
 
 def test_a_stop_is_no_failure_whatever_breaks_meanwhile() -> None:
