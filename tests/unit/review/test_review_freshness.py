@@ -55,7 +55,7 @@ YEAR = -365 * 86_400.0
             "it was old before: counted from the first sign",
             [batch(-30, -31), batch(5, 4)],
             6,
-            Freshness(5, 36, False, 6, 20),
+            Freshness(5, 36, True, 6, 20),
         ),
         ("the first batch comes within it", [batch(5, 4), batch(6, 5)], 10, Freshness(0, 5, True, 0, 0)),
     ],
