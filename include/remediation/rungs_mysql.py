@@ -55,7 +55,7 @@ class RestartMysql(RestartService):
         if (pid := self.pid()) is not None and is_frozen(pid):
             return Finding(Need.NEEDED, "The server's process is suspended and does not answer.")
         patience = max(_CONFIRM_SECONDS, self.seconds_left_to_start(_STARTING_SECONDS))
-        seen = until(self.tools.clock, patience, self._look, _answered)
+        seen = until(self.tools.clock, patience, self._look, lambda it: _answered(it) or self._is_wrongly_asked(it))
         if seen.outcome is Outcome.OK:
             return Finding(Need.NOT_NEEDED, "The server takes a row from the pipeline's account.", facts_of(seen))
         if seen.outcome is Outcome.BLIND:
@@ -80,6 +80,10 @@ class RestartMysql(RestartService):
 
     def _look(self) -> Observation:
         return self.tools.look(Probe.MYSQL_CANARY)
+
+    def _is_wrongly_asked(self, seen: Observation) -> bool:
+        """It has started, and listens where the settings do not ask."""
+        return seen.code is Code.REFUSED and refusal(self.tools, seen, self.pid()) is not None
 
 
 class ValidateCredentials(Validation):
