@@ -30,7 +30,7 @@ def test_every_rung_of_a_ladder_can_be_made(bench: Bench, scenario: ScenarioId) 
 
 
 def test_the_runner_imports_nothing_heavy() -> None:
-    """A task imports it for each rung: clients are imported by the rung that looks with them. The store needs SQLAlchemy."""
+    """A task imports it for each rung: clients are imported with the first look. The store needs SQLAlchemy anyway."""
     code = f"import sys, include.remediation.runner; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=60
