@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.health.observations import Code, Probe, ProducerFacts
-from include.health.probes.exchange_answers import Answer, ExchangeLine
 from include.remediation.model import Finding, Need, RunRequest
 from include.remediation.producer_feed import Ids, ProducerLooks, in_words
 from include.remediation.rungs_common import Validation
 from include.remediation.tools import Tools
+
+if TYPE_CHECKING:
+    from include.health.probes.exchange_answers import ExchangeLine
 
 _WEIGHT = 4  # of one question
 _WEIGHT_SHARE = 0.8  # of the minute's weight; the rest is the producer's
@@ -39,6 +41,8 @@ class ValidateExchange(Validation):
         return self._ask(urls, symbols)
 
     def _ask(self, urls: tuple[str, ...], symbols: tuple[str, ...]) -> Finding:
+        from include.health.probes.exchange_answers import ExchangeLine
+
         line, began = ExchangeLine(urls, _TIMEOUTS), time.monotonic()
         answers: dict[str, dict[str, Any]] = {}
         try:
@@ -59,7 +63,7 @@ class ValidateExchange(Validation):
 def _asked(line: ExchangeLine, url: str, symbols: tuple[str, ...]) -> tuple[dict[str, Any], float]:
     """What one endpoint says, and how long it wants to be left alone."""
     newest: Ids = {}
-    answer, began = Answer(Code.UNKNOWN), time.monotonic()
+    began = time.monotonic()
     for symbol in symbols:
         answer = line.newest_trade(url.rstrip("/"), symbol)
         if answer.code is not Code.OK:
