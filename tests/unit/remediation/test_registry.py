@@ -11,6 +11,7 @@ from include.playbook.ladder import RungId
 from include.playbook.names import ScenarioId
 from include.playbook.playbook import get_playbook
 from include.remediation.registry import RUNGS
+from include.remediation.rungs_common import Validation
 from include.settings import PROJECT_ROOT
 from tests.support.remediating import Bench
 
@@ -27,6 +28,7 @@ def test_every_rung_of_a_ladder_can_be_made(bench: Bench, scenario: ScenarioId) 
     for rung in get_playbook().scenarios[scenario].ladder:
         work = RUNGS[rung.id](bench.tools, request)
         assert isinstance(work.services(), tuple)
+        assert isinstance(work, Validation) is rung.only_looks, rung.id
 
 
 def test_the_runner_imports_nothing_heavy() -> None:

@@ -117,7 +117,7 @@ STORIES = [
         rung(proofs=[BAD], undo=Work("Moved back.")),
     ),
     Story(
-        "does not help", Ended.FAILED, (), ACTED, "has not helped within 30 s: It does not answer.", rung(proofs=[BAD])
+        "does not help", Ended.FAILED, (), ACTED, "has not helped within 60 s: It does not answer.", rung(proofs=[BAD])
     ),
     Story(
         *("does not help, and cannot be undone", Ended.FAILED, (), ACTED, "could not be undone either: stuck"),
