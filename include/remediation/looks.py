@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from include.health.observations import Code, Observation
+from include.health.observations import Code, Observation, Outcome
 from include.health.observations import Probe as ProbeName
 from include.health.probes.base import Probe, blind
 from include.services.controller import ServiceController
@@ -15,7 +15,8 @@ _Maker = Callable[[Settings, ServiceController], Probe]
 
 
 class Looks:
-    """Each probe is made once and keeps its connections; two looks of one probe never overlap.
+    """Each probe is made once and keeps its connections (those of Kafka until a look fails); two looks of one probe
+    never overlap.
 
     Safe for several threads. A look raises nothing: a probe's own fault is an observation that is ``BLIND``.
     """
@@ -34,7 +35,10 @@ class Looks:
         if not busy.acquire(timeout=probe.deadline):  # an earlier look hangs: for the prober this is an overrun, too
             return Observation(probe=name, outcome=probe.overrun, code=Code.TIMEOUT, error="an earlier look hangs")
         try:
-            return probe.look()
+            seen = probe.look()
+            if seen.outcome is Outcome.FAILED and name in _MADE_ANEW:
+                self._forget(name, probe)
+            return seen
         except Exception as error:
             return blind(name, Code.OWN_FAULT, error)
         finally:
@@ -47,11 +51,20 @@ class Looks:
         for probe, _ in probes:
             probe.close()
 
+    def _forget(self, name: ProbeName, probe: Probe) -> None:
+        with self._lock:
+            self._probes.pop(name, None)
+        probe.close()
+
     def _probe(self, name: ProbeName) -> tuple[Probe, threading.Lock]:
         with self._lock:
             if name not in self._probes:
                 self._probes[name] = (_MAKERS[name](self._settings, self._controller), threading.Lock())
             return self._probes[name]
+
+
+# Their clients remember for half a minute that nobody listened; a broker that has just been started is asked anew.
+_MADE_ANEW = frozenset({ProbeName.KAFKA_CANARY, ProbeName.KAFKA_METADATA, ProbeName.KAFKA_GROUP, ProbeName.OFFSETS})
 
 
 # The clients behind the probes are imported with the first look: a rung that needs none of them starts at once.

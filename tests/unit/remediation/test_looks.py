@@ -61,6 +61,20 @@ def test_a_probe_is_made_once_and_closed_once(settings: Settings, monkeypatch: p
     assert probe.closed == 1
 
 
+@pytest.mark.parametrize(("name", "anew"), [(Probe.KAFKA_CANARY, True), (Probe.EXCHANGE, False)])
+def test_only_clients_of_kafka_are_made_anew_after_a_failure(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: Probe, anew: bool
+) -> None:
+    """The exchange's probe remembers that it was told to wait, and must."""
+    probes = [Scripted(observation(name, Code.REFUSED)), Scripted(observation(name))]
+    made, _ = looks_with(settings, monkeypatch, None)
+    left = list(probes)
+    monkeypatch.setitem(looks._MAKERS, name, lambda *_: left.pop(0))
+    made(name)
+    assert (made(name).outcome is Outcome.OK) is anew
+    assert probes[0].closed == int(anew)
+
+
 def test_what_raises_is_blind(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     made, _ = looks_with(settings, monkeypatch, ValueError("what?"))
     seen = made(Probe.KAFKA_TCP)

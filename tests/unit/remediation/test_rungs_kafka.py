@@ -105,6 +105,12 @@ def test_a_broker_that_is_just_starting_gets_its_time(bench: Bench) -> None:
     assert RestartKafka(bench.tools, request(bench)).need().need is Need.NOT_NEEDED
 
 
+def test_looks_that_contradict_each_other_are_repeated(bench: Bench) -> None:
+    running(bench)
+    bench.seen |= {CANARY: [canary(Code.REFUSED), canary(Code.TIMEOUT), canary()], METADATA: cluster()}
+    assert RestartKafka(bench.tools, request(bench)).need().need is Need.NOT_NEEDED
+
+
 def test_a_suspended_broker_is_not_even_asked(bench: Bench) -> None:
     pid = running(bench)
     os.kill(pid, signal.SIGSTOP)
