@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from include.runtime.processor_notes import Culprit
 from include.warehouse.admission import Coverage, TradeGroup
@@ -113,31 +113,34 @@ class PoisonSearch:
 
     # --- What MySQL refuses --------------------------------------------------------------------------------------
     def _refused(self, records: DataFrame, batch: Batch, most: int) -> Poison:
-        with self._engine.connect() as connection, connection.begin() as transaction:
-            coverage: Coverage = MySQLStore(connection).coverage(bounds_of(batch.groups))
-            groups = self._aggregator.recount(records, coverage)  # of new trades only, each once: no try has to recount
+        coverage = self._coverage(batch)
+        groups = self._aggregator.recount(records, coverage)  # of new trades only, each once: no try has to recount
 
-            def error_of(pieces: Sequence[_Piece]) -> Exception | None:
-                tried = replace(batch, groups=[piece.group for piece in pieces])
-                return self._tried(lambda: self._try(connection, tried))
+        def error_of(pieces: Sequence[_Piece]) -> Exception | None:
+            tried = replace(batch, groups=[piece.group for piece in pieces])
+            return self._tried(lambda: self._try(tried))
 
-            def split(piece: _Piece) -> Sequence[_Piece]:
-                if piece.trade is not None:
-                    return ()
-                trades = self._aggregator.new_trades(records, coverage, piece.group)
-                return [_Piece(trade.group, trade) for trade in trades]
+        def split(piece: _Piece) -> Sequence[_Piece]:
+            if piece.trade is not None:
+                return ()
+            trades = self._aggregator.new_trades(records, coverage, piece.group)
+            return [_Piece(trade.group, trade) for trade in trades]
 
-            trades = sum(group.sums.trade_count for group in groups)
-            most = min(most, max(_FEW, trades // _SHARE))
-            found = isolate([_Piece(group) for group in groups], error_of, split, most)
-            transaction.rollback()
+        trades = sum(group.sums.trade_count for group in groups)
+        most = min(most, max(_FEW, trades // _SHARE))
+        found = isolate([_Piece(group) for group in groups], error_of, split, most)
         rows = [_row(piece.trade, error) for piece, error in found.culprits if piece.trade is not None]
         return Poison(rows, found.more)
 
-    def _try(self, connection: Connection, batch: Batch) -> None:
-        with connection.begin_nested() as savepoint:
+    def _coverage(self, batch: Batch) -> Coverage:
+        with self._engine.begin() as connection:
+            return MySQLStore(connection).coverage(bounds_of(batch.groups))
+
+    def _try(self, batch: Batch) -> None:
+        """In a transaction of its own: locks must not be held while Spark works."""
+        with self._engine.connect() as connection, connection.begin() as transaction:
             self._sink.apply(MySQLStore(connection), batch, _nothing_to_recount)
-            savepoint.rollback()
+            transaction.rollback()
 
     def _tried(self, work: Callable[[], Any]) -> Exception | None:
         if self._stop.is_set():
