@@ -9,7 +9,6 @@ from include.guardrails.holders import this_process
 from include.guardrails.model import Action, ActionState, Lease
 from include.guardrails.sql import SqlGuardrails
 from include.health.probes.base import one_line
-from include.incidents.errors import IncidentStoreError
 from include.incidents.factory import store_url
 from include.runtime.clock import Clock, SystemClock
 from include.services.leases import LeaseAnswer, LeaseReply, StopOrigin
@@ -22,11 +21,21 @@ _LONGEST_ACTION = timedelta(hours=1)
 
 
 class GuardrailLeases:
-    """See :class:`~include.services.leases.ServiceLeases`."""
+    """See :class:`~include.services.leases.ServiceLeases`.
+
+    Whatever is raised, also a fault of the guardrails' own, is an answer: no process stays down for the sake of a lease.
+    """
 
     def __init__(self, guardrails: Guardrails, clock: Clock | None = None, holder: str = "") -> None:
         self._guardrails, self._clock = guardrails, clock or SystemClock()
         self._holder = holder or this_process()
+
+    def open(self) -> None:
+        """See the protocol."""
+        try:
+            self._guardrails.leases()
+        except Exception:  # away: whoever asks is told so
+            return
 
     def take(self, service: str, seconds: float) -> LeaseReply:
         """See the protocol. A remedy whose process is dead has nothing any more."""
@@ -37,7 +46,7 @@ class GuardrailLeases:
                 if other := self._other(service):
                     until_ms = round(other.expires_at.timestamp() * 1000)
                     return LeaseReply(LeaseAnswer.HELD, other.holder, other.purpose, until_ms)
-        except (IncidentStoreError, OSError) as error:
+        except Exception as error:
             return LeaseReply(LeaseAnswer.UNKNOWN, why=one_line(error))
         return LeaseReply(LeaseAnswer.HELD, purpose="somebody else", until_ms=self._clock.time_ms())
 
@@ -45,7 +54,7 @@ class GuardrailLeases:
         """See the protocol."""
         try:
             self._guardrails.give_back(service, self._holder)
-        except (IncidentStoreError, OSError):  # it ends by expiring
+        except Exception:  # it ends by expiring
             return
 
     def origin_of_stop(self, service: str, started_at: datetime | None, seen_at: datetime | None) -> StopOrigin:
@@ -56,7 +65,7 @@ class GuardrailLeases:
         try:
             other = self._other(service)
             actions = self._guardrails.actions(since=since, limit=50)
-        except (IncidentStoreError, OSError):
+        except Exception:
             return StopOrigin.UNKNOWN
         ours = [action for action in actions if service in action.services and action.started_at <= at]
         explained = (_was_busy(action, at) if seen_at else _was_cut_short(action) for action in ours)

@@ -19,6 +19,7 @@ from include.runtime.clock import Clock
 
 T = TypeVar("T")
 _ANSWER_SECONDS = 0.5  # the store usually answers within some milliseconds; a restart waits no longer
+_FIRST_ANSWER_SECONDS = 3.0  # it is being opened, which takes a second on a busy machine
 
 
 class LeaseAnswer(StrEnum):
@@ -51,6 +52,10 @@ class StopOrigin(StrEnum):
 class ServiceLeases(Protocol):
     """Calls block, may come from any thread, and do not raise."""
 
+    def open(self) -> None:
+        """Connect, so that the first question is answered as quickly as the others."""
+        ...
+
     def take(self, service: str, seconds: float) -> LeaseReply:
         """Have the service for at most so long."""
         ...
@@ -72,6 +77,9 @@ class ServiceLeases(Protocol):
 
 class NoLeases:
     """Nobody else is there."""
+
+    def open(self) -> None:
+        """See :class:`ServiceLeases`."""
 
     def take(self, service: str, seconds: float) -> LeaseReply:
         """See :class:`ServiceLeases`."""
@@ -96,13 +104,19 @@ class ServiceLease:
         self._leases, self._clock = leases, clock
         self._held = LeaseReply(LeaseAnswer.UNKNOWN)  # the last one that somebody else had
         self._returning: asyncio.Future[None] | None = None
+        self._patience = _FIRST_ANSWER_SECONDS
+
+    async def open(self) -> None:
+        """See :class:`ServiceLeases`; from then on nobody waits for long."""
+        await asyncio.get_running_loop().run_in_executor(None, self._leases.open)
+        self._patience = _ANSWER_SECONDS
 
     async def take(self, seconds: float) -> LeaseReply:
         """Ask for it. While the store is away, the last word on a lease counts until that lease ends by itself."""
         if self._returning is not None:  # else our earlier return, being late, would take this one away
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._returning), _ANSWER_SECONDS)
-        unknown = LeaseReply(LeaseAnswer.UNKNOWN, why=f"no answer within {_ANSWER_SECONDS:g} s")
+        unknown = LeaseReply(LeaseAnswer.UNKNOWN, why=f"no answer within {self._patience:g} s")
         reply = await self._ask(lambda: self._leases.take(self.name, seconds), unknown, self._too_late)
         if reply.answer is LeaseAnswer.UNKNOWN and self._still_held():
             return self._held
@@ -132,7 +146,7 @@ class ServiceLease:
         """The answer, or ``otherwise``; ``late`` gets one that comes afterwards."""
         asked = asyncio.get_running_loop().run_in_executor(None, question)
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), _ANSWER_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(asked), self._patience)
         except (TimeoutError, asyncio.CancelledError) as error:
             asked.add_done_callback(lambda done: None if done.cancelled() else late(done.result()))
             if isinstance(error, TimeoutError):

@@ -53,7 +53,7 @@ class ProcessSupervisor:
     # --- The loop ------------------------------------------------------------------------------------------------
     async def run(self) -> GaveUp:
         """Keep the process running until its restart budget is exhausted."""
-        refresher = asyncio.create_task(self._keep_asking())
+        besides = asyncio.gather(self._keep_asking(), self._lease.open())
         try:
             while True:  # the file is the truth: an earlier run may write its person's wish while this one begins
                 self._state = await asyncio.to_thread(self.store.load)
@@ -66,9 +66,9 @@ class ProcessSupervisor:
                 elif given_up := await self._bring_back():
                     return given_up
         finally:
-            refresher.cancel()
+            besides.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await refresher
+                await besides
 
     async def _keep_asking(self) -> None:
         while True:

@@ -401,6 +401,15 @@ def test_may_it_be_started(hands: Hands, what: str, answer: LeaseAnswer) -> None
         assert reply.until_ms == hands.clock.time_ms() + 60_000
 
 
+def test_a_fault_of_the_guardrails_themselves_is_an_answer_too(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hands, "guardrails", None)
+    leases = hands.leases()
+    leases.open()
+    leases.give_back("worker")
+    assert leases.take("worker", 10).why == "'NoneType' object has no attribute 'lease'"
+    assert leases.origin_of_stop("worker", None, None) is StopOrigin.UNKNOWN
+
+
 def test_only_our_own_lease_is_given_back(hands: Hands) -> None:
     ours, other = hands.leases(), hands.leases("another")
     other.take("worker", 10)
@@ -464,6 +473,23 @@ def test_what_comes_after_the_stop_has_not_done_it(hands: Hands) -> None:
     hands.clock.advance(1)
     hands.begin()
     assert hands.leases().origin_of_stop("worker", None, stopped) is StopOrigin.PERSON
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_only_while_the_store_is_being_opened_it_gets_more_time(
+    monkeypatch: pytest.MonkeyPatch, opened: bool
+) -> None:
+    monkeypatch.setattr("include.services.leases._ANSWER_SECONDS", 0.05)
+
+    class Slow(NoLeases):
+        def take(self, service: str, seconds: float) -> LeaseReply:
+            time.sleep(0.15)
+            return super().take(service, seconds)
+
+    lease = ServiceLease("worker", Slow(), SystemClock())
+    if opened:
+        await lease.open()
+    assert (await lease.take(5)).answer is (LeaseAnswer.UNKNOWN if opened else LeaseAnswer.TAKEN)
 
 
 @pytest.mark.parametrize(
