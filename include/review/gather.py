@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.guardrails.model import Action
+from include.incidents.decisions import Reason
 from include.incidents.errors import IncidentStoreError
 from include.incidents.model import Incident
 from include.incidents.store import IncidentStore
@@ -25,7 +26,7 @@ from include.warehouse.reader import WarehouseReader
 
 T = TypeVar("T")
 _WAREHOUSE_SECONDS = 2.0  # a review must not wait for a database that hangs
-_MOST_ACTIONS = 1000
+_MOST_ACTIONS = _MOST_DECISIONS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def gather(
         symptoms=store.symptoms(incident_id),
         hand_overs=store.hand_overs(incident_id, earlier=True),
         findings=store.verify(incident_id),
+        harm=_harm(store, incident_id),
         actions=_asked(lambda: sources.actions(incident_id)),
         collections=_asked(lambda: sources.collections(incident_id)),
         rows=_asked(lambda: sources.rows(incident, now, timedelta(seconds=target))),
@@ -87,6 +89,11 @@ def row_figures(settings: Settings, incident: Incident, now: datetime, target: t
         windows_corrected=sum(batch.late_corrections for batch in within),
         newest_update=newest,
     )
+
+
+def _harm(store: IncidentStore, incident_id: str) -> tuple[str, ...]:
+    decided = store.decisions(incident_id=incident_id, limit=_MOST_DECISIONS)
+    return tuple(str(each.data.get("text", "")) for each in decided if each.reason == Reason.HARM)
 
 
 def _asked(ask: Callable[[], T]) -> T | Missing:

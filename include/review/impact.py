@@ -37,7 +37,7 @@ def impact_words(material: Material) -> Statements:
     harm = [
         entry
         for entry in material.entries(EntryKind.SEVERITY_RAISED)
-        if "averages" in entry.text or "rows" in entry.text or "data could be lost" in entry.text
+        if any(text and entry.text.startswith(text) for text in material.harm)
     ]
     told = tuple(
         Fact(text=f"{clock_time(entry.event_at)} UTC: {first_line(entry.text)}", evidence=entry_refs([entry]))

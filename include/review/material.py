@@ -33,7 +33,9 @@ class RowFigures:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """``timeline`` is the whole one; :attr:`told` leaves out what tells of the review itself."""
+    """``timeline`` is the whole one; :attr:`told` leaves out what tells of the review itself. ``harm``: what was said
+    when measured harm made it worse.
+    """
 
     incident: Incident
     scenario: Scenario
@@ -41,6 +43,7 @@ class Material:
     symptoms: tuple[AttachedSymptom, ...]
     hand_overs: tuple[HandOver, ...]
     findings: tuple[Finding, ...]
+    harm: tuple[str, ...]
     actions: tuple[Action, ...] | Missing  # oldest first
     collections: tuple[Manifest, ...] | Missing
     rows: RowFigures | Missing

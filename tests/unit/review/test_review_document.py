@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from include.guardrails.model import ActionState, Refusal
+from include.incidents.decisions import Reason
 from include.incidents.memory_store import MemoryIncidentStore
-from include.incidents.model import EntryKind, IncidentState
+from include.incidents.model import DecisionRecord, EntryKind, IncidentState
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.review.completion import complete
@@ -285,25 +286,31 @@ def test_an_escalation_says_why_a_person_was_needed(desk: Desk) -> None:
 
 
 def test_a_raised_severity_says_from_what_and_why(desk: Desk) -> None:
-    desk.open(severity=Severity.SEV_2)
+    desk.open(severity=Severity.SEV_3)
     desk.clock.advance(5)
     text = "The averages are 70 s behind what has been traded."
-    desk.store.raise_severity(desk.incident.id, Severity.SEV_1, actor="watch", reason=text, event_at=desk.now())
+    told = {"actor": "watch", "event_at": desk.now()}
+    desk.store.raise_severity(desk.incident.id, Severity.SEV_2, reason="The broker is gone.", **told)
+    desk.store.raise_severity(desk.incident.id, Severity.SEV_1, reason=text, **told)
+    about = (desk.incident.scenario, desk.incident.target, "raise_severity", Reason.HARM, desk.incident.id)
+    desk.store.record_decision(DecisionRecord(desk.now(), *about, {"text": text}))
     desk.walk(IncidentState.RESOLVED)
     document = reviewed(desk)
-    assert said(document.severity_words)[1] == f"Raised from SEV-2 to SEV-1 at 21:20:05.0 UTC: {text}"
-    assert said(document.impact)[1] == f"21:20:05.0 UTC: {text}"
+    assert said(document.severity_words)[2] == f"Raised from SEV-2 to SEV-1 at 21:20:05.0 UTC: {text}"
+    assert said(document.impact)[1:] == [f"21:20:05.0 UTC: {text}"]
 
 
 def test_a_return_is_told_and_counted_from_the_first_sign(desk: Desk) -> None:
     desk.open()
-    desk.walk(IncidentState.RESOLVED)
-    desk.clock.advance(30)
-    desk.walk(IncidentState.REOPENED, 0)
-    desk.walk(IncidentState.RESOLVED, 30)
+    for _ in range(2):
+        desk.walk(IncidentState.MITIGATED, 10)
+        desk.walk(IncidentState.RESOLVED, 10)
+        desk.walk(IncidentState.REOPENED, 10)
+    desk.walk(IncidentState.RESOLVED, 10)
     document = reviewed(desk)
-    assert "It came back 1 time after it had been resolved." in said(document.what_failed)
-    assert figure(document, FigureKey.TIME_TO_RESOLVE).value == 64.0
+    assert "It came back 2 times after it had been resolved." in said(document.what_failed)
+    assert figure(document, FigureKey.TIME_TO_RESOLVE).value == 73.0
+    assert figure(document, FigureKey.TIME_TO_MITIGATE).value == 43.0
 
 
 @pytest.mark.parametrize(
@@ -376,6 +383,17 @@ def test_a_timeline_that_was_tampered_with_is_told(desk: Desk) -> None:
     lines = store.book.lines[desk.incident.id]
     store.book.lines[desk.incident.id] = (lines[0], replace(lines[1], text="other"), *lines[2:])
     assert said(reviewed(desk).logs_and_evidence)[0].startswith("The timeline is not whole, or was changed: ")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_evidence_that_was_collected_first_is_worth_more(desk: Desk, before: bool) -> None:
+    desk.open()
+    steps = [lambda: desk.collect("kafka_log"), lambda: desk.act(RungId.RESTART_KAFKA, ActionState.SUCCEEDED, "")]
+    for step in steps if before else reversed(steps):
+        step()
+    desk.walk(IncidentState.RESOLVED)
+    first = "Evidence (1 block) was collected before anything was touched."
+    assert (first in said(reviewed(desk).what_worked)) is before
 
 
 # --- the fingerprint
