@@ -23,7 +23,7 @@ _LONGEST_ACTION = timedelta(hours=1)
 class GuardrailLeases:
     """See :class:`~include.services.leases.ServiceLeases`.
 
-    Whatever is raised, also a fault of the guardrails' own, is an answer: no process stays down for the sake of a lease.
+    Whatever is raised, also a fault of the guardrails' own, is an answer: no process stays down for a lease's sake.
     """
 
     def __init__(self, guardrails: Guardrails, clock: Clock | None = None, holder: str = "") -> None:
