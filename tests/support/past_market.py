@@ -43,9 +43,10 @@ class PastMarket:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def trades(self, symbol: str) -> list[Trade]:
-        """All of a symbol so far."""
-        return self._call(lambda: self.exchange.trades(symbol))
+    def trades(self, symbol: str, first: int = 0) -> list[Trade]:
+        """Those of a symbol so far, from the id ``first`` on."""
+        ledger = self.exchange.ledger
+        return self._call(lambda: list(ledger.columns(symbol, first, ledger.next_id(symbol)).records(symbol)))
 
     def faults(self, **faults: Any) -> None:
         """Switch faults on or off."""
@@ -65,7 +66,7 @@ class PastMarket:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             behind = time.time_ns() // 1_000_000 - self._clock.time_ms()
             await self.exchange.advance(max(0.0, behind / 1000))
 
