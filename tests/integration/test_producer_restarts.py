@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from include.market.standin import StandInConfig, StandInExchange
 from include.producer.tail import TopicTail
-from include.settings import PROJECT_ROOT, Settings
+from include.settings import Settings
 from include.stack.ports import free_ports
-from include.stack.running import environment
+from tests.support.producer_process import ProducerProcess
 from tests.support.producing import (
     assert_topic_is_ledger,
     health,
@@ -37,43 +33,6 @@ from tests.support.servers import KafkaServer
 pytestmark = pytest.mark.integration
 FreshTopic = Callable[..., str]
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-LAUNCH = """
-import sys
-from include.broker import topics
-from include.producer import __main__ as program
-program.BtcProducer = __import__("functools").partial(
-    program.BtcProducer, topic=sys.argv[1], dead_letter_topic=sys.argv[1] + "-dlq")
-sys.argv[1:] = []
-sys.exit(program.main())
-"""
-
-
-class ProducerProcess:
-    """The real process, on a topic of the test's own."""
-
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self._url = f"http://127.0.0.1:{settings.producer_health_port}/"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCH, topic],
-            env=environment(settings),
-            cwd=PROJECT_ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-
-    def get(self, path: str) -> bytes:
-        return requests.get(self._url + path, timeout=2).content
-
-    def health(self) -> dict[str, Any]:
-        try:
-            return json.loads(self.get("health"))
-        except OSError:
-            return {"status": "no answer"}
-
-    def end(self, number: signal.Signals) -> tuple[int, str]:
-        self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=15)
-        return self.process.returncode, output.decode()
 
 
 def market(rate: float, symbols: tuple[str, ...] = SYMBOLS) -> StandInExchange:
