@@ -23,7 +23,9 @@ class Guardrails(Protocol):
         """Have the action on record as running, and its services leased, or say why not (also in the timeline).
 
         Of any number of callers at once, one begins. A running action of the same run, or whose holder's process is
-        dead, or that has expired, is settled as abandoned first.
+        dead, or that has expired, is settled as abandoned first (on the request's target, or holding its services).
+        Raises :class:`GuardrailError` for a request that makes no sense, and
+        :class:`~include.incidents.errors.UnknownIncidentError`.
         """
         ...
 
@@ -58,7 +60,9 @@ class Guardrails(Protocol):
         ...
 
     def lease(self, service: str, *, holder: str, purpose: str, seconds: float) -> Lease | None:
-        """Take (or, as its holder, prolong) the service; ``None`` while somebody else, who is alive, has it."""
+        """Take (or, as its holder, prolong) the service; ``None`` while somebody else, who is alive, has it, or a
+        running action, whose leases end with it.
+        """
         ...
 
     def give_back(self, service: str, holder: str) -> None:
