@@ -68,7 +68,7 @@ def read_mysql(settings: Settings) -> Found:
     try:
         connection = Link(settings, CONNECT_SECONDS, keep=False).connect()
     except mysql.connector.Error as error:
-        return missing(f"MySQL at {settings.mysql_host}:{settings.mysql_port} does not let us in: {describe(error)}")
+        return missing(f"MySQL at {settings.mysql_host}:{settings.mysql_port} cannot be asked: {describe(error)}")
     problems: list[str] = []
 
     def rows(statement: str) -> list[tuple[Any, ...]]:

@@ -103,7 +103,7 @@ def _as_found(observation: Observation) -> Found:
     if observation.outcome is Outcome.BLIND:
         return missing(_words(observation), content)
     good = observation.outcome is Outcome.OK and not observation.error
-    return Found(content, True, "" if good else _words(observation), () if good else (_words(observation),))
+    return Found(content, highlights=() if good else (_words(observation),))
 
 
 def _words(observation: Observation) -> str:
