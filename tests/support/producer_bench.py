@@ -74,6 +74,10 @@ class ProducerBench:
         self.asked = 0
         self.tools: Tools = replace(bench.tools, controller=cast(ServiceController, controller), look=self._look)
 
+    def configure(self, **changes: Any) -> None:
+        """Other settings."""
+        self.tools = replace(self.tools, settings=self.tools.settings.model_copy(update=changes))
+
     def request(
         self, scenario: ScenarioId = ScenarioId.PRODUCER_SILENT, cause: Cause = Cause.FEED_SILENT
     ) -> RunRequest:
