@@ -70,7 +70,7 @@ def suggest(measured: Measured) -> Suggestion:
     facts["capacity_per_second"] = round(capacity, 1)
     figures = (
         f"{measured.arriving:.0f} records arrive a second; batches count {capacity:.0f} a second of their time"
-        f" ({measured.partitions} partitions, {measured.cores} cores)"
+        f" ({_counted(measured.partitions, 'partition')}, {_counted(measured.cores, 'core')})"
     )
     if capacity >= _HEADROOM * measured.arriving:
         drain = measured.lag / (capacity - measured.arriving)
@@ -107,3 +107,7 @@ def _more_tasks(measured: Measured, capacity: float, figures: str, facts: dict[s
         return Suggestion(Advice.CLUSTER, text, facts)
     facts |= {"partitions_needed": max(needed, measured.partitions), "cores_needed": measured.cores}
     return Suggestion(Advice.MORE_PARTITIONS, f"{sum_up}: {max(needed, measured.partitions)} partitions.", facts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -56,11 +56,13 @@ class ProcessorView:
 
     def has_ended_a_batch(self, pid: int | None) -> Proof:
         """Whether the process ``pid`` has committed a batch since its start, or runs and there is nothing to count."""
+        if pid is None:
+            failure = self.notes.failure()
+            why = f": {failure.message}" if failure is not None else "."
+            return Proof(False, f"stream_processor has ended again{why}", final=True)
         facts = self.facts()
         if facts is None or facts.pid != pid:
-            failure = self.notes.failure()
-            why = f": it gave up at {failure.at}, {failure.message}" if failure is not None and pid is None else "."
-            return Proof(False, f"stream_processor does not answer yet{why}")
+            return Proof(False, "stream_processor does not answer yet.")
         if (batch := facts.last_batch) is not None:
             seen = {"batch": batch.id, "rows": batch.input_rows, "process_age_seconds": round(facts.age_seconds, 1)}
             text = f"Batch {batch.id} with {batch.input_rows} records was committed after the start."

@@ -100,7 +100,8 @@ class DeadLetterPoison(_AfterGivingUp):
         failure = self.view.notes.failure()
         if failure is not None:
             again = self.failure is not None and failure.at != self.failure.at
-            return Proof(False, f"It gave up again: {failure.message}" if again else "The batch is not counted yet.")
+            text = f"It gave up again: {failure.message}" if again else "The batch is not counted yet."
+            return Proof(False, text, final=again)
         ended = self.view.has_ended_a_batch(self.pid())
         if not ended.good:
             return ended
@@ -151,6 +152,9 @@ class RebuildFromKafka(_AfterGivingUp):
 
     def proof(self) -> Proof:
         """A batch of the new checkpoint is counted, and the tables agree with their sums."""
+        failure = self.view.notes.failure()
+        if failure is not None and self.failure is not None and failure.at != self.failure.at:
+            return Proof(False, f"It gave up again: {failure.message}", final=True)
         ended = self.view.has_ended_a_batch(self.pid())
         if not ended.good:
             return ended

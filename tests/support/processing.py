@@ -16,6 +16,7 @@ from include.health.observations import (
     AuditFacts,
     BatchFacts,
     ClusterFacts,
+    Code,
     Observation,
     OffsetsFacts,
     PartitionFacts,
@@ -85,7 +86,7 @@ class Scene:
 
         def tell() -> Observation:
             end, committed, waiting_seconds = left.pop(0) if len(left) > 1 else left[0]
-            self.clock.advance(1.0)
+            self.clock.advance(0.95)  # with the look itself a second
             partition = PartitionFacts(end=end, committed=committed, waiting_seconds=waiting_seconds)
             facts = OffsetsFacts(partitions={0: partition}, retention_seconds=3600)
             return observation(Probe.OFFSETS, facts=facts)
@@ -118,6 +119,7 @@ RUNNING = ProcessorFacts(
 )
 _TRIP = RoundTripFacts(seconds=0.01)
 WELL: dict[Probe, Answer] = {
+    Probe.PRODUCER: observation(Probe.PRODUCER, Code.REFUSED),  # nothing is known about it
     Probe.KAFKA_CANARY: observation(Probe.KAFKA_CANARY, facts=_TRIP),
     Probe.KAFKA_METADATA: observation(
         Probe.KAFKA_METADATA, facts=ClusterFacts(brokers=1, controller=1, topic_problems={}, seconds=0.01)
