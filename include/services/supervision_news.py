@@ -15,7 +15,6 @@ from queue import Empty, Full, Queue
 from typing import Any
 
 from include.health.probes.base import one_line
-from include.incidents.errors import IncidentStoreError
 from include.incidents.model import EntryKind, Incident, NewEntry
 from include.incidents.store import IncidentStore
 from include.playbook.names import Component
@@ -95,7 +94,7 @@ class IncidentNews:
                     store.append(incident.id, news.entry)
                     news.told.add(incident.id)
             self._said = ""
-        except (IncidentStoreError, OSError) as error:
+        except Exception as error:  # also a fault of our own: the next news must find its teller
             if (why := one_line(error)) != self._said:
                 self._said = why
                 self._failed(f"What supervision did is not in the timeline yet: {why}")
