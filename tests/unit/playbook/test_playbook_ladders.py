@@ -202,6 +202,18 @@ LAG, KAFKA = "kafka_lag.toml", "kafka_down.toml"
             "cooldown_seconds = 60",
             "ladder.1.cooldown_seconds: received 60.0. Allowed: 120",
         ),
+        (
+            KAFKA,
+            'risk = "destructive"',
+            'risk = "destructive"\nonly_looks = true',
+            "ladder.1.risk: received destructive",
+        ),
+        (
+            LAG,
+            "hourly_budget = 4\n",
+            "hourly_budget = 4\nonly_looks = true\n",
+            "ladder.1.only_looks: received True. All",
+        ),
         (LAG, 'target = "spark-group"\nruns', 'target = "weather"\nruns', "ladder.3.target: received 'weather'"),
     ],
 )

@@ -131,6 +131,7 @@ def test_the_page_of_a_remediation_says_what_it_does_what_the_form_means_and_wha
     assert f"bin/playbook pause --scenario {scenario} --reason" in page
     puts_back = scenario in {ScenarioId.KAFKA_LAG, ScenarioId.PRODUCER_SILENT}
     assert ("Then what was changed for a time is put back (`put_settings_back`)." in page) is puts_back
+    assert ("is put back (" in page) is puts_back
     in_order(dag_doc(scenario), [f"{n}. {r.action}{mark(r)}: {r.runs}" for n, r in enumerate(found.ladder, 1)])
 
 
