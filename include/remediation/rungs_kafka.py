@@ -72,6 +72,9 @@ class RestartKafka(RestartService):
         """A test message goes round; a topic that is missing is the next rung's work."""
         if (ended := self.ended_again(READY)) is not None:
             return ended
+        tcp = self.tools.look(Probe.KAFKA_TCP)  # costs next to nothing, so the moment it listens is not missed
+        if tcp.outcome is Outcome.FAILED:
+            return proof_of(tcp, "", "Nobody listens on the broker's port yet")
         canary = self.tools.look(Probe.KAFKA_CANARY)
         if canary.outcome is Outcome.FAILED and canary.code is Code.TOPIC_MISSING:
             return Proof(True, "The broker answers; the topic of test messages is missing.", facts_of(canary))

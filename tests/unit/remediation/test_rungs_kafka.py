@@ -137,11 +137,18 @@ def test_a_broker_that_is_gone(bench: Bench, log: tuple[str, ...], need: Need, w
 
 
 @pytest.mark.parametrize(
-    ("seen", "good"), [(Code.OK, True), (Code.TOPIC_MISSING, True), (Code.NO_LEADER, False), (Code.REFUSED, False)]
+    ("tcp", "seen", "good"),
+    [
+        (Code.OK, Code.OK, True),
+        (Code.OK, Code.TOPIC_MISSING, True),
+        (Code.OK, Code.NO_LEADER, False),
+        (Code.OK, Code.TIMEOUT, False),
+        (Code.REFUSED, Code.OK, False),
+    ],
 )
-def test_proof_of_the_restart(bench: Bench, seen: Code, good: bool) -> None:
+def test_proof_of_the_restart(bench: Bench, tcp: Code, seen: Code, good: bool) -> None:
     running(bench)
-    bench.seen[CANARY] = canary(seen)
+    bench.seen |= {Probe.KAFKA_TCP: observation(Probe.KAFKA_TCP, tcp), CANARY: canary(seen)}
     assert RestartKafka(bench.tools, request(bench)).proof().good is good
 
 
@@ -218,7 +225,11 @@ def test_moving_aside_keeps_everything_and_can_be_undone(bench: Bench) -> None:
     assert (aside / "segment").read_text() == "trades"
     assert work.facts["kept"] == aside.name
     assert bench.tools.controller.status("kafka").pid is not None
-    bench.seen[METADATA] = NO_METADATA
+    bench.seen |= {Probe.KAFKA_TCP: observation(Probe.KAFKA_TCP), METADATA: NO_METADATA}
+    assert not rung.proof().good
+    bench.seen[METADATA] = cluster()
+    assert rung.proof().good
+    bench.seen[Probe.KAFKA_TCP] = observation(Probe.KAFKA_TCP, Code.REFUSED)
     assert not rung.proof().good
 
     folder.mkdir()  # what the broker made anew
