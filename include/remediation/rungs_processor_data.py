@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from include.health.observations import AuditFacts, Code, Probe
+from include.health.observations import AuditFacts, Code, Probe, SchemaFacts
 from include.health.probes.base import one_line
 from include.remediation.checkpoint_folder import move_aside, move_back
 from include.remediation.errors import RungError
@@ -80,12 +81,25 @@ class DeadLetterPoison(_AfterGivingUp):
         if not failure.culprits:
             text = f"No single row is at fault, so setting rows aside would not help: {failure.message}"
             return Finding(Need.FORBIDDEN, text, facts)
-        if (trouble := mysql_refuses(self.tools) or kafka_refuses(self.tools)) is not None:
+        if (
+            trouble := self._changed_tables(facts) or mysql_refuses(self.tools) or kafka_refuses(self.tools)
+        ) is not None:
             return trouble
         count, first = len(failure.culprits), failure.culprits[0]
         rows = "row stops" if count == 1 else "rows stop"
         text = f"{count} {rows} batch {failure.batch_id} (failed {failure.times} times): {first.name}, {first.error}"
         return Finding(Need.NEEDED, text, facts)
+
+    def _changed_tables(self, facts: dict[str, Any]) -> Finding | None:
+        """Where the tables are not what the migrations made, the rows are sound and the tables are not."""
+        seen = self.tools.look(Probe.MYSQL_SCHEMA).facts
+        if not isinstance(seen, SchemaFacts) or not seen.problems:
+            return None
+        text = (
+            f"The rows may be sound: {'; '.join(seen.problems)}. The page for it is mysql_not_writing, with the rung"
+            " validate_schema. When the tables are right, the job goes on by itself."
+        )
+        return Finding(Need.FORBIDDEN, text, {**facts, "problems": list(seen.problems)})
 
     def do(self) -> Work:
         """Leave the order and have the job started, which reads it."""

@@ -80,6 +80,14 @@ def with_kafka_down(act: Callable[[Scene], None]) -> Callable[[Scene], None]:
     return change
 
 
+def with_a_changed_table(act: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    def change(plant: Scene) -> None:
+        act(plant)
+        plant.seen[Probe.MYSQL_SCHEMA] = observation(Probe.MYSQL_SCHEMA, facts=SchemaFacts(problems=("sma is gone",)))
+
+    return change
+
+
 def after(kind: str, **more: Any) -> Callable[[Scene], None]:
     def change(plant: Scene) -> None:
         kill(plant)
@@ -252,6 +260,11 @@ def test_validations_name_the_page(  # noqa: PLR0917 - the columns of the table
         (after("data", times=3), Need.FORBIDDEN, "No single row is at fault"),
         (with_kafka_down(after("data", culprits=(CULPRIT,))), Need.FORBIDDEN, "kafka_down"),
         (with_mysql_down(after("data", culprits=(CULPRIT,))), Need.FORBIDDEN, "mysql_not_writing"),
+        (
+            with_a_changed_table(after("data", culprits=(CULPRIT,))),
+            Need.FORBIDDEN,
+            "The rows may be sound: sma is gone",
+        ),
     ],
 )
 def test_need_of_dead_letters(plant: Scene, act: Callable[[Scene], None], need: Need, words: str) -> None:
