@@ -17,7 +17,7 @@ from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.remediation import assessment
 from include.remediation.errors import RungError
 from include.remediation.model import Approval, Finding, Need, Proof, RungOutcome, RungReport, Work
-from include.remediation.rungs_common import OnlyWhenNeeded
+from include.remediation.rungs_common import OnlyWhenNeeded, Validation
 from tests.support.remediating import NEEDED, Bench, ScriptedRung
 
 R, Ended = RungId.RESTART_KAFKA, RungOutcome
@@ -28,6 +28,10 @@ KIND = EntryKind
 
 class QuietRung(ScriptedRung, OnlyWhenNeeded):
     """Would change nothing where it is not needed."""
+
+
+class LookingRung(ScriptedRung, Validation):
+    """Only looks."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,21 @@ STORIES = [
         *("for people, by the cause", Ended.BY_PEOPLE, ("need",), (KIND.DECIDED,), "Port conflict: "),
         cause=Cause.PORT_CONFLICT,
     ),
+    Story(
+        *("a look tells what it sees although the cause is for people", Ended.NOT_NEEDED, ("need",)),
+        *((KIND.DECIDED,), "The broker answers.", rung(LookingRung, finding=NOT_NEEDED)),
+        cause=Cause.PORT_CONFLICT,
+    ),
+    Story(
+        *(
+            "a fact that the timeline refuses leaves the sentence",
+            Ended.NOT_NEEDED,
+            ("need",),
+            (KIND.DECIDED,),
+            "Fine.",
+        ),
+        rung(finding=Finding(Need.NOT_NEEDED, "Fine.", {"api_key": "x"})),
+    ),
     Story("other rungs chosen", Ended.NOT_CHOSEN, (), (), "Only", request={"rungs": (RungId.VALIDATE_TOPICS,)}),
     Story("dry run", Ended.WOULD_DO, ("need",), (), "Would be done: ", request={"dry_run": True}),
     Story(
@@ -118,6 +137,10 @@ STORIES = [
     ),
     Story(
         "does not help", Ended.FAILED, (), ACTED, "has not helped within 60 s: It does not answer.", rung(proofs=[BAD])
+    ),
+    Story(
+        *("the last word is not waited for", Ended.FAILED, ("need", "do", "proof", "roll_back"), ACTED, "helped: It"),
+        rung(proofs=[replace(BAD, final=True)]),
     ),
     Story(
         *("does not help, and cannot be undone", Ended.FAILED, (), ACTED, "could not be undone either: stuck"),
@@ -258,6 +281,20 @@ def test_another_scenarios_incident_is_judged_by_the_runs_own_diagnosis(bench: B
     bench.use(R, ScriptedRung())
     request = bench.request(incident, scenario=ScenarioId.KAFKA_DOWN, cause=Cause.PROCESS_GONE)
     assert bench.remediation.run(request, R).outcome is Ended.DONE
+
+
+def test_what_puts_things_back_runs_after_the_end_and_whatever_the_cause(bench: Bench) -> None:
+    told = {"scenario": ScenarioId.KAFKA_LAG, "target": Component.LAG, "severity": Severity.SEV_2}
+    left = bench.tools.scenario(ScenarioId.KAFKA_LAG).by_people[0]
+    incident = bench.incident(**told, cause=left.cause)
+    for state in (IncidentState.VERIFYING, IncidentState.RESOLVED):
+        _moved(bench, incident.id, state)
+    bench.use(RungId.PUT_BACK, ScriptedRung())
+    report = bench.remediation.run(bench.request(incident), RungId.PUT_BACK)
+    assert report.outcome is Ended.DONE, report.text
+    assert bench.store.incident(incident.id).state is IncidentState.RESOLVED
+    bench.use(RungId.RAISE_INTERVAL, ScriptedRung())
+    assert bench.remediation.run(bench.request(incident), RungId.RAISE_INTERVAL).outcome is Ended.BY_PEOPLE
 
 
 # --- A store that is away ----------------------------------------------------------------------------------------
