@@ -98,7 +98,7 @@ def correct(
     extra = [key for key in present if key not in recount.minutes and key in settled]
     spans = {symbol: _span(symbol, minutes, [*wrong, *extra]) for symbol in bounds}
     changed = {MinuteKey(symbol, minute) for symbol, span in spans.items() for minute in span}
-    whole = store.minutes(neighbourhood(changed, max(lengths))) | right
+    whole = store.minutes(neighbourhood(changed, max(lengths))) | wrong
     for key in extra:
         whole.pop(key, None)
     averages = list(averages_touched(changed, whole, lengths))

@@ -145,6 +145,16 @@ def test_an_exchange_that_begins_in_the_middle_of_the_span() -> None:
     assert found.comparison.extra == 0, "what the exchange cannot tell is not called too many"
 
 
+def test_an_exchange_whose_rest_side_is_behind_its_stream() -> None:
+    trades = market(minutes=10)
+    story = Story(trades[:-2], now=10 - 0.01, end=12)
+    story.feeder.feed(trades)
+    found = story.look()
+    assert (found.gaps, found.lost) == ((), ())
+    assert found.comparison.equal, "of the newest minute it cannot be said yet"
+    assert found.unproved > 0
+
+
 def test_minutes_that_are_right_are_not_counted_anew() -> None:
     story = Story(market())
     story.feeder.feed(market())
