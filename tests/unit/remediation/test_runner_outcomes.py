@@ -109,6 +109,11 @@ STORIES = [
         {"rungs": (R,), "requested_by": "ada"},
     ),
     Story(
+        *("a person wants the whole ladder, each if needed", Ended.NOT_NEEDED, ("need",), (KIND.DECIDED,), "answers"),
+        rung(finding=NOT_NEEDED),
+        {"requested_by": "ada"},
+    ),
+    Story(
         *("health names it, and it is not needed", Ended.NOT_NEEDED, ("need",), (KIND.DECIDED,), "answers"),
         rung(finding=NOT_NEEDED),
         {"rungs": (R,)},
@@ -258,8 +263,10 @@ def test_a_lost_race_for_the_incident_is_tried_again(bench: Bench, monkeypatch: 
         return move(incident_id, to, **told)
 
     monkeypatch.setattr(bench.store, "move", racing)
-    run(bench, ScriptedRung())
+    seen: list[IncidentState] = []
+    run(bench, ScriptedRung(on_proof=lambda: seen.append(bench.store.incident(incident.id).state)))
     assert raced
+    assert seen == [IncidentState.MITIGATING]
     assert bench.store.incident(incident.id).state is IncidentState.MITIGATED
 
 
