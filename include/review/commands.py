@@ -72,7 +72,7 @@ def put_draft(book: ReviewBook, document: Document, facts: str, entries: int, no
     open_review = book.open_review(document.incident_id)
     resolved = row.incident.state is IncidentState.RESOLVED
     if open_review is not None:
-        if not resolved and (open_review.facts == facts or open_review.state is ReviewState.APPROVED):
+        if not resolved and open_review.facts == facts:
             return open_review
         book.put(replace(open_review, state=ReviewState.SUPERSEDED))
     latest = book.latest(document.incident_id)

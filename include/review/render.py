@@ -138,7 +138,8 @@ def _section(title: str, statements: Statements, bounds: Bounds) -> Iterator[str
             yield ""
         else:
             yield f"- {_sentence(each, bounds)}"
-    yield from _cut(len(statements), bounds)
+    if left_out := len(statements) - len(_most(statements, bounds)):
+        yield f"- … and {left_out} more, left out here."
     yield ""
 
 
@@ -270,11 +271,6 @@ def _most(statements: Statements, bounds: Bounds) -> Statements:
     """The first ones; a blank or a person's words are never cut."""
     kept = statements[: bounds.items]
     return (*kept, *(each for each in statements[bounds.items :] if isinstance(each, Blank | Words)))
-
-
-def _cut(number: int, bounds: Bounds) -> Iterator[str]:
-    if number > bounds.items:
-        yield f"- … and more of the kind: {number - bounds.items} left out here."
 
 
 def _whole(document: Document) -> str:

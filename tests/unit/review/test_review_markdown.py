@@ -120,13 +120,21 @@ def test_names_stay_readable() -> None:
     assert escaped("restart_kafka on kafka: 5 of 5") == "restart_kafka on kafka: 5 of 5"
 
 
+def test_characters_that_nobody_sees_are_marked() -> None:
+    assert escaped("a\u202eb\x07c\u200bd") == "a\ufffdb\ufffdc\ufffdd"
+
+
+def test_words_of_a_person_keep_their_lines() -> None:
+    assert quoted("one\ntwo\n\nthree") == ["> one\\", "> two", ">", "> three"]
+
+
 def test_a_long_text_is_cut_with_a_mark() -> None:
     assert escaped("x" * 50, 10) == "x" * 9 + "…"
 
 
 def test_the_page_needs_nothing_else() -> None:
-    text = page("<b>", "# x\n\n<script>alert(1)</script>\n\n![a](http://evil.example/x.png) [b](javascript:x)")
+    text = page("<b>", "# x\n\n<script>alert(1)</script>\n\n![a](x.png) [b](javascript:x) [c](http://evil.example)")
     assert "<title>&lt;b&gt;</title>" in text
     assert "<script" not in text
-    assert not re.findall(r"(?:src|href)=", text)
+    assert re.findall(r"(?:src|href)=\S+", text) == ['href="x.png">a</a>']
     assert html.escape("<script>") in text

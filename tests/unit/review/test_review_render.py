@@ -13,7 +13,7 @@ from include.incidents.model import EntryKind, IncidentState
 from include.playbook.names import Severity
 from include.review.completion import complete
 from include.review.compose import compose
-from include.review.document import ActionItem, SentBack
+from include.review.document import ActionItem, Blank, Fact, SentBack
 from include.review.errors import ReviewError
 from include.review.export import export, without_machine
 from include.review.form import parse_form
@@ -120,7 +120,8 @@ def test_hostile_text_changes_nothing_but_itself(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("lines", "length"), [(60, 100), (900, 280), (200, 2000)])
 def test_the_markdown_is_bounded_and_says_what_was_cut(desk: Desk, lines: int, length: int) -> None:
-    desk.open()
+    signs = tuple({"probe": "processes", "code": "exited", "text": f"{number} " + "é|" * length} for number in range(8))
+    desk.open(evidence=signs)
     for number in range(lines):
         desk.tell(EntryKind.NOTE, f"{number} " + "_<é|" * (length // 4), 0.1)
     desk.walk(IncidentState.RESOLVED)
@@ -131,7 +132,16 @@ def test_the_markdown_is_bounded_and_says_what_was_cut(desk: Desk, lines: int, l
     assert text.count("**To be filled in by a person:**") == 4
     cut = "the whole is in the incident store: `bin/playbook show INC-2026-0001`"
     assert (cut in text) is (lines > 60)
+    assert ("… cut after this many of" in text) is (lines > 60)
     assert render_timeline(review).count("\n| ") == 1 + len(review.document.timeline)
+
+
+def test_a_blank_is_never_cut(desk: Desk) -> None:
+    healed(desk)
+    review = drafted(desk)
+    many = (*(Fact(text=f"fact {number}") for number in range(300)), Blank(asks="why?"))
+    text = render_markdown(replace(review, document=review.document.model_copy(update={"root_cause": many})))
+    assert "- fact 99\n- **To be filled in by a person:** why?\n- … and 200 more, left out here.\n" in text
 
 
 def test_a_short_timeline_is_not_shown_twice(desk: Desk) -> None:
