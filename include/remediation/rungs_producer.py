@@ -175,12 +175,6 @@ class RestartProducer(RestartService):
                 return found
         return None if self._exchange_asked else self._limited()
 
-    def do(self) -> Work:
-        """See :class:`RestartService`; what the earlier process had on the way proves nothing."""
-        work = super().do()
-        self._before = {}
-        return work
-
     def proof(self) -> Proof:
         """It acknowledges more than before; or nothing is traded, and it has all that there is."""
         facts = self._looks.facts()
