@@ -333,6 +333,8 @@ async def test_a_store_that_hangs_costs_half_a_second_and_what_it_says_too_late_
         await room.running(other_than=first)
         assert 0.4 < time.monotonic() - begin < 1.5
         await until(lambda: room.log.count("no answer within 0.5 s"))
+        await until(lambda: room.log.count("Started worker") == 2)
+        await asyncio.sleep(0.05)  # its own return of the lease, which it has not got, is over
         go_on.set()
         await until(lambda: late)
         assert late == [LeaseAnswer.TAKEN]
