@@ -125,10 +125,14 @@ def test_nothing_is_asked_while_the_exchange_wants_to_be_left_alone(status: int,
     probe, line = oracle({API: Answer(code, f"HTTP {status}", status=status, wait=wait)}, clock)
     first = probe.look()
     assert (first.outcome, first.code, first.number) == (Outcome.FAILED, code, status)
+    assert isinstance(first.facts, ExchangeFacts)
+    assert first.facts.retry_after_seconds == wait
     assert len(line.asked) == 1, "neither another symbol nor another endpoint: the limit is the address's"
     line.answers = {API: FINE}
     clock.advance(wait - 0.1)
     meanwhile = probe.look()
+    assert isinstance(meanwhile.facts, ExchangeFacts)
+    assert 0 < meanwhile.facts.retry_after_seconds <= 0.1
     assert (meanwhile.outcome, meanwhile.code, meanwhile.number) == (Outcome.FAILED, code, status)
     assert len(line.asked) == 1
     clock.advance(0.2)
