@@ -117,7 +117,7 @@ def _position(message: Message) -> int:
 
 
 def _repaired(message: Message) -> bool:
-    return any(name == REPAIR for name, _ in message.headers() or ())
+    return any(header[0] == REPAIR for header in message.headers() or ())
 
 
 def _note(found: dict[str, int], value: bytes | None, ceiling: Mapping[str, int]) -> None:
