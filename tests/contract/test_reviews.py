@@ -270,6 +270,7 @@ def test_an_approved_review_of_an_incident_that_came_back_is_not_published(offic
     office.desk.walk(S.RESOLVED)
     second = office.reviews.draft(incident.id)
     assert (second.version, second.state) == (2, ReviewState.DRAFTED)
+    assert second.document.sent_back is None  # nobody sent it back
     assert not (office.home / "reports").exists()
 
 
