@@ -47,9 +47,6 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
             return Finding(Need.UNKNOWN, f"The process host does not tell about {KAFKA}: {one_line(error)}")
         if (finding := self._without_damage(status, run)) is not None:
             return finding
-        if not self._folder.exists() and self._moved_before():
-            text = "The damaged log was moved aside, and the broker was not started since: that is done now."
-            return Finding(Need.NEEDED, text, {"kept": [each.name for each in self._moved_before()]})
         line = run.damage(str(self._folder))
         if line is None:
             return Finding(Need.NOT_NEEDED, "The broker's log does not name damage in its log folder.")
@@ -93,7 +90,6 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
             if self._folder.exists():
                 self._renamed(_FAILED)
             aside.rename(self._folder)
-            self._aside = None
             self.tools.controller.start(KAFKA, START_SECONDS)
         except ServicesError as error:  # with the old folder it did not come up before either
             return Work(f"The old log folder has its name back; the broker does not run: {one_line(error)}")

@@ -30,9 +30,10 @@ class Restart(RestartService):
 
     def __init__(self, bench: Bench, found: Finding = ANSWERS, hindered: Finding | None = None) -> None:
         super().__init__(bench.tools, RunRequest("INC", ScenarioId.KAFKA_DOWN, Cause.UNKNOWN, "health", "run-1"))
-        self.found, self.hindered = found, hindered
+        self.found, self.hindered, self.looks = found, hindered, 0
 
     def answers(self) -> Finding:
+        self.looks += 1
         return self.found
 
     def obstacle(self) -> Finding | None:
@@ -147,6 +148,7 @@ def test_what_answers_is_given_time_and_what_hangs_is_not(
         rung.need()
     work = rung.do()
     assert patience == [5.0 if found is ANSWERS else 1.0]
+    assert rung.looks == 1  # a hung process has let us wait once already
     assert work.facts == {"stopped": outcome.value, "started": "started", "pid": _pid(bench)}
     assert _pid(bench) != pid
     assert rung.proof().good

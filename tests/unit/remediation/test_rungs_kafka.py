@@ -23,6 +23,7 @@ from include.health.observations import (
     ProducerSymbolFacts,
 )
 from include.playbook.names import ScenarioId
+from include.remediation import rungs_kafka
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, RunRequest, Work
 from include.remediation.rungs_common import is_frozen
@@ -103,6 +104,13 @@ def test_a_broker_that_is_just_starting_gets_its_time(bench: Bench) -> None:
     running(bench, age=1.0)
     bench.seen |= {CANARY: [*[canary(Code.REFUSED)] * 20, canary()], METADATA: NO_METADATA}
     assert RestartKafka(bench.tools, request(bench)).need().need is Need.NOT_NEEDED
+
+
+def test_the_port_of_a_broker_that_hangs_is_held_by_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    running(bench)
+    monkeypatch.setattr(rungs_kafka, "port_conflict", lambda *_: Finding(Need.BY_PEOPLE, "Taken."))
+    bench.seen |= {CANARY: canary(Code.TIMEOUT), METADATA: NO_METADATA}
+    assert RestartKafka(bench.tools, request(bench)).need().need is Need.NEEDED
 
 
 def test_looks_that_contradict_each_other_are_repeated(bench: Bench) -> None:
