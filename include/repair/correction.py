@@ -7,11 +7,11 @@ tables count trades in it that neither Kafka nor the exchange has any more: a re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from include.repair.gaps import complement
-from include.warehouse.admission import TradeGroup
+from include.repair.recount import Recount
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.minutes import MinuteKey, Minutes, TradeSums
 from include.warehouse.store import WarehouseStore
@@ -38,27 +38,6 @@ class CorrectionStore(WarehouseStore, Protocol):
     def delete(self, minutes: Iterable[MinuteKey], windows: Iterable[WindowKey]) -> None:
         """Remove rows of sums and of windows."""
         ...
-
-
-@dataclass
-class Recount:
-    """All trades of some minutes that there are, summed anew, each once."""
-
-    minutes: Minutes = field(default_factory=dict)
-    ids: dict[str, IdRanges] = field(default_factory=dict)
-    ids_of: dict[MinuteKey, IdRanges] = field(default_factory=dict)
-
-    def add(self, groups: Iterable[TradeGroup]) -> int:
-        """Add groups of trades that are not in it yet; returns how many trades."""
-        trades = 0
-        for group in groups:
-            trades += group.sums.trade_count
-            known = self.minutes.get(group.key)
-            self.minutes[group.key] = group.sums if known is None else known + group.sums
-            for first, last in group.ids:
-                self.ids.setdefault(group.key.symbol, IdRanges()).add(first, last)
-                self.ids_of.setdefault(group.key, IdRanges()).add(first, last)
-        return trades
 
 
 @dataclass(frozen=True)

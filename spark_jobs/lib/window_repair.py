@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ import msgspec
 from pyspark.sql import SparkSession
 from sqlalchemy import Connection, Engine
 
-from include.repair.correction import Corrected, Recount, correct
+from include.repair.correction import Corrected, correct
 from include.repair.exchange import Exchange
 from include.repair.gaps import complement
 from include.repair.model import Span
 from include.repair.mysql_correction import MySQLCorrectionStore
+from include.repair.recount import Reading
 from include.repair.span import minute_text, minutes_of, reach_of
 from include.repair.tables import read_tables
 from include.runtime.clock import Clock
 from include.settings import Settings
 from include.warehouse.id_ranges import IdRanges
-from include.warehouse.ledger import LedgerPosition, Offsets
 from include.warehouse.moments import MINUTE_MS
 from include.warehouse.transaction import TransactionRunner
 from spark_jobs.lib.topic_facts import read_topic_facts
@@ -32,16 +31,6 @@ from spark_jobs.lib.trade_ranges import TradeRanges, offsets_at
 _NO_END = 2**62
 _BEFORE_EVERYTHING = -(2**62)
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass
-class _Found:
-    """What has been recounted so far, and up to where the topic was read."""
-
-    recount: Recount
-    ends: Offsets
-    from_kafka: int = 0
-    from_exchange: int = 0
 
 
 class WindowRepair:
@@ -64,8 +53,8 @@ class WindowRepair:
         started = time.monotonic()
         facts = read_topic_facts(self._settings.bootstrap_servers, self._settings.trades_topic)
         starts = offsets_at(self._settings, facts.log_range, self._reach)
-        found = _Found(Recount(), {partition: high for partition, (_, high) in facts.log_range.items()})
-        found.from_kafka = found.recount.add(self._ranges.in_kafka(starts, found.ends, {}))
+        found = Reading({partition: high for partition, (_, high) in facts.log_range.items()})
+        found.read(starts, self._ranges.in_kafka)
         bounds = self._complete(found)
         runner = TransactionRunner(self._engine, self._settings.mysql_retry_seconds, clock=self._clock)
         corrected = runner.run(lambda connection: self._correct(connection, found, facts.topic_id, bounds))
@@ -80,7 +69,7 @@ class WindowRepair:
             "seconds": round(time.monotonic() - started, 2),
         }
 
-    def _complete(self, found: _Found) -> dict[str, tuple[int, int]]:
+    def _complete(self, found: Reading) -> dict[str, tuple[int, int]]:
         """Fetch from the exchange what the topic no longer holds; first and last id of the reach, by symbol."""
         ids = dict.fromkeys(self._span.symbols, _NO_END)
         tables = read_tables(self._engine, self._span, self._settings.windows, ids)
@@ -119,14 +108,14 @@ class WindowRepair:
         return first
 
     def _correct(
-        self, connection: Connection, found: _Found, topic_id: str, bounds: Mapping[str, tuple[int, int]]
+        self, connection: Connection, found: Reading, topic_id: str, bounds: Mapping[str, tuple[int, int]]
     ) -> Corrected:
         """One transaction; it may be done again as a whole."""
         store = MySQLCorrectionStore(connection)
         store.lock()
         position = store.position()
         if position is not None and position.topic_id == topic_id:
-            self._catch_up(found, position)
+            found.catch_up(position.offsets, self._ranges.in_kafka)
         newest = None if position is None else position.newest_event_time_ms
         delay_ms = round(self._settings.watermark_seconds * 1000)
         return correct(
@@ -139,10 +128,3 @@ class WindowRepair:
             watermark_ms=_BEFORE_EVERYTHING if newest is None else newest - delay_ms,
             now_ms=self._clock.time_ms(),
         )
-
-    def _catch_up(self, found: _Found, position: LedgerPosition) -> None:
-        """Read what the stream has counted since; it waits for us meanwhile, so this is all of it."""
-        ends = {p: end for p, end in position.offsets.items() if end > found.ends.get(p, end)}
-        if ends:
-            found.from_kafka += found.recount.add(self._ranges.in_kafka(found.ends, ends, found.recount.ids))
-            found.ends = {**found.ends, **ends}

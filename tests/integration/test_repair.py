@@ -280,30 +280,41 @@ def run_beside(settings: Settings) -> dict[str, Any]:
     return report
 
 
-def test_the_lock_is_on_the_newest_row_of_the_ledger(running: StreamJob) -> None:
+def test_the_lock_is_on_the_newest_row_of_the_ledger(running: StreamJob, mysql: MySQLServer) -> None:
     engine = create_warehouse_engine(running.settings)
     columns = "topic, topic_id, start_offsets, end_offsets, input_rows, invalid_rows, duplicate_rows, late_rows,"
     columns += " window_rows, late_corrections, newest_event_time, checksum, committed_at"
     running.await_all_counted()
-    locked, commits = threading.Event(), threading.Event()
+    locked, go_on = threading.Event(), threading.Event()
 
     def batch() -> None:
-        with engine.begin() as connection:  # as the stream's sink does: lock the newest, add one
+        with engine.begin() as connection:  # as the stream's sink does: lock the newest row, add one
             MySQLCorrectionStore(connection).position()
+            locked.set()
+            assert go_on.wait(10)
             connection.exec_driver_sql(
                 f"INSERT INTO batch_ledger (query_id, batch_id, {columns}) SELECT query_id, batch_id + 1000000,"  # noqa: S608
                 f" {columns} FROM batch_ledger ORDER BY sequence DESC LIMIT 1"
             )
-            locked.set()
-            commits.wait(5)
 
-    thread = threading.Thread(target=batch)
-    thread.start()
+    def somebody_waits() -> bool:
+        with closing(mysql.connect("information_schema")) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT COUNT(*) FROM innodb_trx WHERE trx_state = 'LOCK WAIT'")
+            return bool(cursor.fetchone()[0])
+
+    def let_it_commit() -> None:
+        wait_for(somebody_waits, 10, "the correction waits for the batch")
+        go_on.set()
+
+    threads = [threading.Thread(target=batch), threading.Thread(target=let_it_commit)]
+    threads[0].start()
     assert locked.wait(10)
-    threading.Timer(0.5, commits.set).start()
+    threads[1].start()
     with engine.begin() as connection:
         MySQLCorrectionStore(connection).lock()
-        thread.join()
+        for thread in threads:
+            thread.join()
         with engine.begin() as other:
             other.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 1")
             with pytest.raises(DBAPIError, match="1205"):

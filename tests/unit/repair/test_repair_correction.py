@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from include.repair.correction import Corrected, Recount, correct
+from include.repair.correction import Corrected, correct
+from include.repair.recount import Reading, Recount
 from include.runtime.clock import ManualClock
+from include.warehouse.admission import TradeGroup
 from include.warehouse.fixed_point import to_decimal
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.minutes import MinuteKey
@@ -44,6 +47,9 @@ class Tables:
         """With the trades that there are, of the reach."""
         recount = Recount()
         recount.add(g for g in grouped(trades) if g.key.minute in REACH)
+        return self.correct_with(recount)
+
+    def correct_with(self, recount: Recount) -> Corrected:
         own = [t.id for t in TRADES if t.time_ms // 60_000 in REACH]
         return correct(
             self.store,
@@ -143,3 +149,27 @@ def test_trades_that_were_never_counted_and_are_lost_lower_nothing() -> None:
     tables.store.sums[MinuteKey(SYMBOL, MINUTE + 6)] = next(iter(tables.store.sums.values()))
     assert tables.correct(there).kept == ()
     tables.assert_is(there)
+
+
+def test_what_the_stream_has_counted_since_the_topic_was_read_is_read_as_well() -> None:
+    topic = [t for t in TRADES if t.time_ms // 60_000 in REACH]
+
+    def read(starts: dict[int, int], ends: dict[int, int], known: Mapping[str, IdRanges]) -> list[TradeGroup]:
+        found = topic[starts[1] : ends[1]] if 1 in ends else []
+        own = known.get(SYMBOL) or IdRanges()
+        return grouped(t for t in found if not own.overlap(t.id, t.id))
+
+    reading = Reading({1: 50, 2: 7})
+    reading.read({1: 0, 2: 0}, read)
+    reading.recount.add(grouped(topic[50:52]))  # the exchange had two more
+    tables = Tables(TRADES)
+    running = MinuteKey(SYMBOL, topic[51].time_ms // 60_000)  # the stream goes on with this minute
+    tables.store.sums[running] = replace(tables.store.sums[running], price_sum=7)
+    assert running in tables.correct_with(reading.recount).kept, "its newest trades are not known yet"
+
+    reading.catch_up({1: len(topic), 2: 7}, read)
+    assert (reading.ends, reading.from_kafka) == ({1: len(topic), 2: 7}, len(topic) - 2)
+    assert tables.correct_with(reading.recount).kept == ()
+    tables.assert_is(TRADES)
+    reading.catch_up({1: 10, 5: 3}, read)  # a ledger that stands further back brings nothing
+    assert reading.from_kafka == len(topic) - 2
