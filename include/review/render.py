@@ -6,26 +6,13 @@ timeline at its end is cut, then texts and lists; what was cut is said, and wher
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
-from include.review.document import (
-    Blank,
-    Document,
-    Fact,
-    Figure,
-    Line,
-    NotKnown,
-    Proposal,
-    Reference,
-    ReferenceKind,
-    Statement,
-    Statements,
-    Words,
-)
+from include.review.document import Blank, Document, Line, Statements, Words
 from include.review.markdown import code, escaped, quoted
 from include.review.model import Review, ReviewState
+from include.review.sentences import proof, sentence, value
 from include.review.words import clock_time, moment, plain, span
 
 LONGEST_BYTES = 60_000
@@ -121,7 +108,7 @@ def _head(document: Document, bounds: Bounds) -> Iterator[str]:
         ("Date/Time", document.date_time),
         ("Reported By", document.reported_by),
     ):
-        yield f"| **{name}** | {' '.join(_sentence(each, bounds) for each in _most(statements, bounds))} |"
+        yield f"| **{name}** | {' '.join(sentence(each, bounds.characters) for each in _most(statements, bounds))} |"
     yield f"| **Scenario** | {escaped(document.scenario_title)} (docs/runbooks/{document.scenario}.md) |"
     yield ""
 
@@ -137,7 +124,7 @@ def _section(title: str, statements: Statements, bounds: Bounds) -> Iterator[str
             yield from quoted(each.text, max(bounds.characters * 4, 1000))
             yield ""
         else:
-            yield f"- {_sentence(each, bounds)}"
+            yield f"- {sentence(each, bounds.characters)}"
     if left_out := len(statements) - len(_most(statements, bounds)):
         yield f"- … and {left_out} more, left out here."
     yield ""
@@ -148,8 +135,8 @@ def _impact(document: Document, bounds: Bounds) -> Iterator[str]:
     yield "| Figure | Value | Note | Evidence |"
     yield "|---|---:|---|---|"
     for each in document.figures:
-        note, proof = escaped(each.note, bounds.characters), _evidence(each.evidence)
-        yield f"| {escaped(each.label)} | {_value(each)} | {note} | {proof} |"
+        note, proven = escaped(each.note, bounds.characters), proof(each.evidence)
+        yield f"| {escaped(each.label)} | {value(each)} | {note} | {proven} |"
     yield ""
 
 
@@ -213,58 +200,6 @@ def _action_items(document: Document, bounds: Bounds) -> Iterator[str]:
         for number, item in enumerate(document.action_items, 1):
             yield f"| {number} | {escaped(item.what, 500)} | {escaped(item.owner, 100)} | {escaped(item.due)} |"
         yield ""
-
-
-def _sentence(statement: Statement, bounds: Bounds) -> str:
-    """In one line, with its evidence."""
-    match statement:
-        case Blank(asks=asks):
-            return f"**To be filled in by a person:** {escaped(asks)}"
-        case Words(text=text, by=by):
-            return f"{escaped(by)}: {escaped(text, bounds.characters)}"
-        case Fact(text=text, evidence=evidence):
-            lead = ""
-        case NotKnown(text=text, evidence=evidence):
-            lead = "*Not known:* "
-        case Proposal(text=text, evidence=evidence):
-            lead = "*Proposal:* "
-    proof = _evidence(evidence)
-    return f"{lead}{escaped(text, bounds.characters)}" + (f" ({proof})" if proof else "")
-
-
-_KINDS = {
-    ReferenceKind.ENTRY: ("entry", "entries"),
-    ReferenceKind.BLOCK: ("evidence", "evidence"),
-    ReferenceKind.ACTION: ("action", "actions"),
-    ReferenceKind.TABLE: ("table", "tables"),
-    ReferenceKind.PLAYBOOK: ("playbook", "playbook"),
-    ReferenceKind.INCIDENT: ("incident", "incidents"),
-}
-
-
-def _evidence(references: Iterable[Reference]) -> str:
-    """``entries 1, 4; evidence 1/kafka_log (sha256 1a2b3c4d5e6f)``."""
-    parts = []
-    for kind, group in groupby(references, key=lambda each: each.kind):
-        names = [_name(each) for each in group]
-        one, many = _KINDS[kind]
-        parts.append(f"{one if len(names) == 1 else many} {', '.join(names)}")
-    return "; ".join(parts)
-
-
-def _name(reference: Reference) -> str:
-    name = escaped(reference.name, 200)
-    if reference.kind is ReferenceKind.BLOCK and reference.sha256:
-        return f"{name} (sha256 {code(reference.sha256[:12])})"
-    return name
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return "–"
-    if figure.unit == "s":
-        return span(figure.value)
-    return f"{figure.value:,} {escaped(figure.unit)}"
 
 
 def _most(statements: Statements, bounds: Bounds) -> Statements:
