@@ -128,15 +128,18 @@ WITH_REASON = {
 }
 
 
-def test_a_hundred_rounds_of_racing_threads(guard: Guard) -> None:
-    rounds_of_racing_threads(guard, 100, racers=4)
-
-
-@pytest.mark.integration  # some seconds
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
-def test_a_thousand_rounds_of_racing_threads(guard: Guard) -> None:
-    rounds_of_racing_threads(guard, 1000, racers=2)
+@pytest.mark.parametrize(
+    ("backend", "rounds", "racers"),
+    [
+        ("memory", 1000, 4),
+        pytest.param("sqlite", 1000, 2, marks=pytest.mark.integration),  # some seconds
+        pytest.param("postgresql", 150, 4, marks=pytest.mark.integration),
+    ],
+    indirect=["backend"],
+)
+def test_rounds_of_racing_threads(guard: Guard, rounds: int, racers: int) -> None:
+    rounds_of_racing_threads(guard, rounds, racers)
 
 
 def test_of_twenty_who_ask_in_the_same_second_one_begins(guard: Guard) -> None:

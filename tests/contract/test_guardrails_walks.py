@@ -225,12 +225,12 @@ def _run(make: Callable[[], Backend], examples: int) -> None:
 
 
 def test_walks_in_memory_keep_the_limits() -> None:
-    _run(memory, 40)
+    _run(memory, 30)
 
 
 def test_walks_in_sqlite_are_those_in_memory(tmp_path: Path, sqlite_tables: Path) -> None:
     numbers = itertools.count()
-    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 6)
+    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 4)
 
 
 @pytest.mark.integration
