@@ -12,7 +12,7 @@ from include.health.observations import Observation, Outcome
 from include.health.probes.base import one_line
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
-from include.remediation.service_log import why_it_ended
+from include.remediation.service_log import settled_status, why_it_ended
 from include.remediation.tools import Tools
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError, ServicesError, UnknownServiceError
@@ -72,7 +72,7 @@ class RestartService(abc.ABC):
     def need(self) -> Finding:
         """Gone, or does not answer. A process that somebody stopped deliberately stays stopped."""
         try:
-            status = self.tools.controller.status(self.service)
+            status = settled_status(self.tools.controller, self.service)
         except (HostUnreachableError, UnknownServiceError) as error:
             return Finding(Need.UNKNOWN, f"The process host does not tell about {self.service}: {one_line(error)}")
         finding = self._of_process(status)
@@ -116,7 +116,7 @@ class RestartService(abc.ABC):
 
     def ended_again(self, ready: str) -> Proof | None:
         """The final word on a process that has ended since its start; ``ready``: see :func:`last_run`."""
-        status = self.tools.controller.status(self.service)
+        status = settled_status(self.tools.controller, self.service)
         if status.pid is not None:
             return None
         words = why_it_ended(self.tools.controller, self.service, ready)

@@ -10,7 +10,7 @@ from include.remediation.circumstances import folder_size, full_disk, in_words, 
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
 from include.remediation.rungs_common import HUNG_STOP_SECONDS, OnlyWhenNeeded, blind_finding, facts_of, proof_of
-from include.remediation.service_log import LastRun, last_run
+from include.remediation.service_log import LastRun, last_run, settled_status
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
 from include.services.controller import ServiceStatus
@@ -41,7 +41,7 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
     def need(self) -> Finding:
         """See :class:`include.remediation.model.RungWork`."""
         try:
-            status = self.tools.controller.status(KAFKA)
+            status = settled_status(self.tools.controller, KAFKA)
             run = last_run(self.tools.controller, KAFKA, READY)
         except HostUnreachableError as error:
             return Finding(Need.UNKNOWN, f"The process host does not tell about {KAFKA}: {one_line(error)}")

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from include.health.probes.base import one_line
-from include.services.controller import ServiceController
+from include.remediation.waiting import until
+from include.runtime.clock import SystemClock
+from include.services.controller import ServiceController, ServiceStatus
 from include.services.errors import ServicesError
 
+_COLLECTED_SECONDS = 1.0  # milliseconds as a rule; a host may also have lost the exit code
 _LINES = 4_000  # a broker writes some hundred when it starts
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ] ?\d?\d:\d\d:\d\d\S*")
 _BAD = re.compile(r"\[(ERROR|FATAL)\]|^(?:Exception in thread .*|[\w.$]+)(?:Error|Exception)(?::|$)|^Caused by: ")
@@ -58,12 +61,24 @@ class LastRun:
         return next((line for line in reversed(self.lines) if sign.search(line)), None)
 
 
+def settled_status(controller: ServiceController, service: str) -> ServiceStatus:
+    """Its status; of a process that has just ended, once its host has collected it: then its log is whole.
+
+    Raises :class:`~include.services.errors.ServicesError`.
+    """
+
+    def collected(status: ServiceStatus) -> bool:
+        return status.pid is not None or status.exit_code is not None or status.started_at is None
+
+    return until(SystemClock(), _COLLECTED_SECONDS, lambda: controller.status(service), collected)
+
+
 def last_run(controller: ServiceController, service: str, ready: str) -> LastRun:
     """Read the end of the log. ``ready``: the words with which the service says that it has come up.
 
     Raises :class:`~include.services.errors.ServicesError`.
     """
-    started = controller.status(service).started_at
+    started = settled_status(controller, service).started_at
     return read_run(controller.tail(service, _LINES), started, ready)
 
 

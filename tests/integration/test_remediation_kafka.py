@@ -85,7 +85,8 @@ def test_a_damaged_log_is_moved_aside_only_with_a_yes_and_topics_are_made_again(
     assert failed.outcome is RungOutcome.FAILED
     assert "has ended again" in failed.text
     assert time.monotonic() - begin < 20
-    assert case.run(RESTART).outcome is RungOutcome.FORBIDDEN  # no loop
+    again = case.run(RESTART)
+    assert again.outcome is RungOutcome.FORBIDDEN, (failed.text, again.text)  # no loop
 
     asked = case.remediation.asks(case.request, ASIDE)
     assert asked.need is Need.NEEDED, asked.text

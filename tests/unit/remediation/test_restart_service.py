@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from include.playbook.names import Cause, Component, ScenarioId
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest
 from include.remediation.rungs_common import RestartService, is_frozen
-from include.services.controller import ServiceOutcome, ServiceState
+from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from tests.support.remediating import Bench
 from tests.support.waiting import wait_for
 
@@ -177,6 +178,19 @@ def test_a_process_that_ended_again_is_not_waited_for(bench: Bench) -> None:
     proof = Restart(bench).proof()
     assert (proof.good, proof.final) == (False, True)
     assert "kafka has ended again: it was ended by signal 9" in proof.text
+
+
+def test_a_process_that_is_not_collected_yet_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last words are in its log only when its host has collected it."""
+    killed(bench)
+    status, looks = bench.tools.controller.status, list[str]()
+
+    def slowly(name: str) -> ServiceStatus:
+        looks.append(name)
+        return replace(status(name), exit_code=None) if len(looks) < 3 else status(name)
+
+    monkeypatch.setattr(bench.tools.controller, "status", slowly)
+    assert "ended by signal 9" in Restart(bench).proof().text
 
 
 def test_a_start_that_fails_tells_why(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
