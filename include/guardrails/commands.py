@@ -119,7 +119,16 @@ def _situation(
             if lease.service in request.services and lease.action_id not in gone and not is_free(lease, now, alive)
         ),
         past=_past(book, request, gone.values(), now),
+        continues=_continues(book, request, gone.values()),
     )
+
+
+def _continues(book: GuardBook, request: ActionRequest, gone: Iterable[Action]) -> bool:
+    rung, target = request.rung, request.target
+    latest = next((each for each in gone if each.rung is rung and each.target is target), None)
+    if latest is None:
+        latest = next((each for each in book.ended(rung, target, 1) if each.state is ActionState.ABANDONED), None)
+    return latest is not None and latest.run == request.run
 
 
 def _past(book: GuardBook, request: ActionRequest, gone: Iterable[Action], now: datetime) -> limits.Past:

@@ -20,7 +20,8 @@ _FAULT_PRESENT = frozenset({S.DETECTED, S.REOPENED, S.ACKNOWLEDGED, S.MITIGATING
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the store says. ``others``: open incidents besides the request's; ``busy``: what runs on the target;
-    ``leases``: on the services, not expired.
+    ``leases``: on the services, not expired. ``continues``: the last of its kind on the target was of the same run, and
+    its process was killed.
     """
 
     incident: Incident
@@ -29,6 +30,7 @@ class Situation:
     busy: tuple[Action, ...]
     leases: tuple[Lease, ...]
     past: limits.Past
+    continues: bool = False
 
 
 _Check = Callable[[ActionRequest, Situation, datetime], Refused | None]
@@ -146,7 +148,7 @@ def _budget(request: ActionRequest, situation: Situation, now: datetime) -> Refu
 
 def _cooldown(request: ActionRequest, situation: Situation, now: datetime) -> Refused | None:
     until = limits.cooldown_until(situation.past, request.limits, now)
-    if until is None:
+    if until is None or situation.continues:  # what was killed in the middle is to be finished, not waited for
         return None
     seconds = request.limits.cooldown_seconds
     last = until - timedelta(seconds=seconds)

@@ -182,6 +182,19 @@ def test_the_cooldown_counts_from_the_beginning_whatever_came_of_it(guard: Guard
     guard.begin()
 
 
+@pytest.mark.parametrize("settled_before", [False, True])
+def test_a_run_goes_on_with_what_it_was_killed_in_and_no_other_run_does(guard: Guard, settled_before: bool) -> None:
+    guard.begin(run="run 1")
+    guard.lives["worker 1"] = False
+    guard.wait(5)
+    if settled_before:
+        guard.rails.settle()
+    assert guard.refused(run="run 2").refusal is Refusal.COOLDOWN
+    guard.begin(run="run 1", holder="worker 2")
+    guard.rails.end(2, A.SUCCEEDED, "")
+    assert guard.refused(run="run 1").refusal is Refusal.COOLDOWN
+
+
 def test_the_budget_is_of_any_sixty_minutes(guard: Guard) -> None:
     for _ in range(LIMITS.hourly_budget):
         guard.done()
