@@ -253,6 +253,11 @@ def measured(**changes: Any) -> Measured:
         ({"rows": 0}, Advice.UNKNOWN, "No batch has been measured"),
         ({"seconds": {"mysql": 60.0, "total": 100.0}}, Advice.FASTER_MYSQL, "60% of it is MySQL's"),
         ({"busiest": 800.0}, Advice.ONE_BUSY_PARTITION, "a faster core"),
+        (
+            {"busiest": 620.0, "cores": 2, "rows": 128_000},
+            Advice.CLUSTER,
+            "640 a task: 3 tasks",
+        ),  # one task is enough for it
         # 500 a second by 3 tasks are 167 each; 1.3 × 1000 ÷ 167 = 7.8
         ({}, Advice.CLUSTER, "a cluster with 8 cores, and 8 partitions"),
         ({"cores": 8}, Advice.MORE_PARTITIONS, "8 partitions"),
