@@ -280,11 +280,13 @@ def run_beside(settings: Settings) -> dict[str, Any]:
     return report
 
 
-def test_the_lock_is_on_the_newest_row_of_the_ledger(running: StreamJob, mysql: MySQLServer) -> None:
+def test_the_lock_is_on_the_newest_row_of_the_ledger(
+    running: StreamJob, mysql: MySQLServer, market: PastMarket
+) -> None:
     engine = create_warehouse_engine(running.settings)
     columns = "topic, topic_id, start_offsets, end_offsets, input_rows, invalid_rows, duplicate_rows, late_rows,"
     columns += " window_rows, late_corrections, newest_event_time, checksum, committed_at"
-    running.await_all_counted()
+    publish(running, market.trades(GAP)[:1])  # the ledger has a row
     locked, go_on = threading.Event(), threading.Event()
 
     def batch() -> None:
@@ -304,7 +306,8 @@ def test_the_lock_is_on_the_newest_row_of_the_ledger(running: StreamJob, mysql: 
             return bool(cursor.fetchone()[0])
 
     def let_it_commit() -> None:
-        wait_for(somebody_waits, 10, "the correction waits for the batch")
+        # the server renews this view only when nobody has looked for 0.1 s
+        wait_for(somebody_waits, 10, "the correction waits for the batch", interval=0.25)
         go_on.set()
 
     threads = [threading.Thread(target=batch), threading.Thread(target=let_it_commit)]
