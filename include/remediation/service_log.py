@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from include.health.probes.base import one_line
 from include.remediation.waiting import until
@@ -18,6 +18,8 @@ _COLLECTED_SECONDS = 1.0  # milliseconds as a rule; a host may also have lost th
 _LINES = 4_000  # a broker writes some hundred when it starts
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ] ?\d?\d:\d\d:\d\d\S*")
 _BAD = re.compile(r"\[(ERROR|FATAL)\]|^(?:Exception in thread .*|[\w.$]+)(?:Error|Exception)(?::|$)|^Caused by: ")
+
+_FIRST_LINE = re.compile(r"Log4jController` MBean|Starting MariaDB |starting as process \d")
 
 _NO_SPACE = re.compile(r"no space left|disk[ _]?(is )?full|disk quota|errcode: 28|errno: 28\b", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"address already in use|bind on tcp/ip port", re.IGNORECASE)
@@ -83,15 +85,19 @@ def last_run(controller: ServiceController, service: str, ready: str) -> LastRun
 
 
 def read_run(lines: Iterable[str], started: datetime | None, ready: str) -> LastRun:
-    """The lines since ``started``; all of them if that is not known, or if they have no times of their own."""
-    since = [] if started is None else [started.replace(microsecond=0) - timedelta(seconds=1)]
+    """The lines since ``started``; all of them if that is not known. Hosts know it by the second only, so a process's
+    own first line begins anew what an earlier one said in that second.
+    """
+    since = None if started is None else started.replace(microsecond=0)
     kept: list[str] = []
-    came_up, current = False, started is None
+    came_up, current = False, since is None
     for line in lines:
-        if (moment := _moment(line)) is not None:
-            current = not since or moment >= since[0]
+        if since is not None and (moment := _moment(line)) is not None:
+            current = moment >= since
         if not current:
             continue
+        if _FIRST_LINE.search(line):
+            kept, came_up = [], False
         came_up = came_up or ready in line
         if _BAD.search(line):
             kept.append(one_line(line))

@@ -144,7 +144,9 @@ def test_sizes_in_words(size: int, words: str) -> None:
 # --- The log -----------------------------------------------------------------------------------------------------
 START = datetime(2026, 11, 24, 13, 0, 0, 700_000, tzinfo=UTC)
 READY, FOLDER = "Kafka Server started", "/data/kafka"
-BEFORE, AFTER = "2026-11-24T12:59:50.000Z", "2026-11-24T13:00:02.000Z"
+BEFORE, AFTER = "2026-11-24T12:59:59.999Z", "2026-11-24T13:00:02.000Z"
+SAME = "2026-11-24T13:00:00.300Z"  # the second of the start, which is all that a host knows
+FIRST = "Log4jControllerRegistration$: Registered `kafka:type=kafka.Log4jController` MBean"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,14 @@ BEFORE, AFTER = "2026-11-24T12:59:50.000Z", "2026-11-24T13:00:02.000Z"
         ),
         ([f"{BEFORE} [ERROR] Exiting", f"java.lang.Error: no id in {FOLDER}"], False, None),
         ([f"{AFTER} [INFO] reading {FOLDER}"], False, None),
+        (
+            [f"{SAME} [INFO] {READY}", f"{SAME} [INFO] {FIRST}", f"{AFTER} [ERROR] crc mismatch"],
+            *(False, f"{AFTER} [ERROR] crc mismatch"),
+        ),
+        (
+            [f"{SAME} [ERROR] crc mismatch", f"{SAME} [INFO] {FIRST}", f"{AFTER} [INFO] {READY}"],
+            *(True, None),
+        ),
         ([f"{AFTER} [ERROR] {FOLDER} corrupt", f"{AFTER} [INFO] {READY}"], True, None),
         ([f"{BEFORE} [INFO] {READY}", f"{AFTER} [ERROR] {FOLDER} corrupt"], False, f"{AFTER} [ERROR] {FOLDER} corrupt"),
         ([f"{AFTER} [ERROR] {FOLDER} corrupt", "java.net.BindException: Address already in use"], False, None),
