@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,14 @@ def _sqlite(url: URL, busy_seconds: float) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def _make_private(*_: Any) -> None:
-        """SQLite gives its other files the mode of the first."""
+        """SQLite gives its other files the mode of the first.
+
+        A file that is there is not opened: to close it would give back every lock that this process has on it, another
+        process could then take the write-ahead log away, and our connections would see an old state for ever.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        os.close(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
 

@@ -50,8 +50,11 @@ def main(arguments: list[str]) -> NoReturn:
         sys.exit(2)
     marks = {MARK_HOME: str(settings.home), MARK_PROCESS: name}
     changed = TemporarySettings(settings.run_dir).environment() if name in (PRODUCER, PROCESSOR) else {}
+    # each Airflow task is a process of its own, which would compile all it imports anew: a second for each remedy
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    bytecode = {"PYTHONPYCACHEPREFIX": str(settings.cache / "bytecode")}
     os.chdir(PROJECT_ROOT)
-    os.execvpe(command[0], command, {**os.environ, **changed, **extra, **marks})  # noqa: S606 - no shell: this is the point
+    os.execvpe(command[0], command, {**os.environ, **bytecode, **changed, **extra, **marks})  # noqa: S606 - no shell: this is the point
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -227,6 +229,36 @@ def test_sessions_of_sqlite_agree_on_what_the_store_relies_on(tmp_path: Path) ->
         values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     engine.dispose()
     assert values == ["wal", 1, 5000, 2]
+
+
+_NOTE = """
+import datetime, sys
+from include.incidents.model import EntryKind, NewEntry
+from include.incidents.sql_store import SqlIncidentStore
+store = SqlIncidentStore(sys.argv[1])
+store.append(sys.argv[2], NewEntry(EntryKind.NOTE, "somebody", "Seen.", datetime.datetime.now(datetime.UTC)))
+print("written", flush=True)
+sys.stdin.readline()
+store.close()
+"""
+
+
+def test_a_second_store_of_the_process_does_not_blind_the_first(tmp_path: Path) -> None:
+    """Whoever closes a file of SQLite's gives back the locks of the whole process, and others take its log away."""
+    first = sqlite(tmp_path)
+    opened = first.store.open(new_incident(first))[0]
+    second = SqlIncidentStore(first.url)
+    second.open_incidents()
+    for number in (1, 2, 3):
+        command = [sys.executable, "-c", _NOTE, first.url, opened.id]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "written\n"
+            for store in (first.store, second):
+                assert len(store.timeline(opened.id)) == 1 + number  # while the other one has it open
+            other.communicate("\n", timeout=60)
+    second.close()
+    first.close()
 
 
 @pytest.mark.parametrize(
