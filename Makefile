@@ -18,7 +18,7 @@ PYTEST := $(PY) -m pytest
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
             $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
 
-.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect lock
+.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery lock
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: $(INSTALLED) ## Measure the hot paths and write docs/benchmarks.md   [ONL
 
 bench-detect: $(INSTALLED) ## Measure detection on the labelled corpus, beside public rules, and write docs/benchmarks.md
 	@$(PY) -m tests.detection.bench
+
+bench-recovery: $(INSTALLED) ## Measure the way from each fault to fresh rows on the real stack, and write docs/benchmarks.md
+	@BENCH_RECOVERY=1 $(PYTEST) -s tests/e2e/test_live_incidents.py
 
 lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \

@@ -86,6 +86,8 @@ def look(work: RungWork) -> Finding:
 
 def left_to_people(tools: Tools, request: RunRequest) -> ByPeople | None:
     """The playbook's word on the incident's cause as it is now, if no machine may touch that."""
+    if not request.incident_id:  # a rehearsal while nothing is open
+        return tools.scenario(request.scenario).left_to_people(request.cause)
     cause = current_cause(tools.store.incident(request.incident_id), request)
     return tools.scenario(request.scenario).left_to_people(cause)
 

@@ -15,7 +15,7 @@ HEALTH = "health"  # who asks, when no person does
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run of a remediation Dag.
+    """One run of a remediation Dag. ``incident_id`` is empty only for a dry run while no incident is open.
 
     ``rungs``: the ones a person chose; empty means the whole ladder, each if needed. ``ask``: ask a person before
     risky rungs (destructive ones always ask). ``overrides``: see :class:`include.guardrails.model.ActionRequest`.

@@ -89,6 +89,7 @@ def _values(material: Material, rows: RowFigures) -> dict[FigureKey, tuple[float
     fresh, how = rows.freshness, _how(rows.freshness)
     nothing = (None, "not available: the ledger has no micro-batch before the end of the incident")
     age = seconds_between(rows.newest_update, material.now)
+    age = None if age is None else max(age, 0.0)  # written by another machine's clock
     return {
         FigureKey.FRESHNESS_BREACH: (round(fresh.breach_seconds, 1), how) if fresh else nothing,
         FigureKey.LONGEST_AGE: (round(fresh.longest_seconds, 1), how) if fresh else nothing,

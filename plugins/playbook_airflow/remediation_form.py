@@ -25,14 +25,14 @@ def remediation_params(rungs: list[str]) -> dict[str, Param]:
         ),
         "incident_id": Param(
             "",
-            type="string",
+            type=["string", "null"],  # the form leaves out what is empty
             title="Incident",
             pattern=r"^$|^INC-\d{4}-\d{4,}$",
             description="For example INC-2026-0007. Empty: this scenario's open one, or a new one of yours.",
         ),
         "rungs": Param(
             [],
-            type="array",
+            type=["array", "null"],
             title="Rungs",
             items={"type": "string", "enum": rungs},
             examples=rungs,
@@ -63,17 +63,19 @@ def requested_by(dag_run: Any) -> str:
     return str(dag_run.triggering_user_name or HEALTH)
 
 
-def request_of(scenario: str, incident: Incident, params: Mapping[str, Any], dag_run: Any) -> RunRequest:
-    """What this run is to do about ``incident``, whose own scenario is another one if this one outlived its root."""
+def request_of(scenario: str, incident: Incident | None, params: Mapping[str, Any], dag_run: Any) -> RunRequest:
+    """What this run is to do about ``incident``, whose own scenario is another one if this one outlived its root.
+    Without an incident it can only be a dry run.
+    """
     from include.playbook.ladder import RungId
     from include.playbook.names import Cause, ScenarioId
     from include.remediation.model import RunRequest
 
-    own = incident.scenario.value == scenario
+    own = incident is not None and incident.scenario.value == scenario
     return RunRequest(
-        incident_id=incident.id,
+        incident_id=incident.id if incident else "",
         scenario=ScenarioId(scenario),
-        cause=incident.cause if own else Cause.UNKNOWN,
+        cause=incident.cause if incident and own else Cause.UNKNOWN,
         requested_by=requested_by(dag_run),
         run=f"{dag_run.dag_id}/{dag_run.run_id}",
         reason=params["reason"],

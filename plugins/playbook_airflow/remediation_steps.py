@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +73,12 @@ def current_request(scenario: str, context: Context, settings: Settings) -> RunR
     from playbook_airflow.remediation_form import request_of
 
     found = (context["ti"].xcom_pull(task_ids=DIAGNOSE_TASK) or {}).get("incident_id")
-    named = str(found or context["params"]["incident_id"])
+    named = str(found or context["params"]["incident_id"] or "")
     with closing(store_from_settings(settings)) as store:
         incident = find_incident(scenario, named, store)
-        if incident is None:
+        if incident is None and not context["params"]["dry_run"]:
             return None
-        request = request_of(scenario, incident, context["params"], context["dag_run"])
-        return request if incident.open else replace(request, cause=incident.cause)
+        return request_of(scenario, incident, context["params"], context["dag_run"])
 
 
 def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, A
     params, dag_run = context["params"], context["dag_run"]
     by = requested_by(dag_run)
     with closing(store_from_settings(settings)) as store:
-        incident = find_incident(scenario, params["incident_id"], store)
+        incident = find_incident(scenario, params["incident_id"] or "", store)
         if params["dry_run"]:
             return {"incident_id": incident.id if incident else None, "evidence": "not collected: dry run"}
         if incident is None:
@@ -152,15 +150,16 @@ def repair(scenario: str, context: Context, settings: Settings) -> dict[str, Any
 
 
 def repair_incident(incident: Incident, settings: Settings, by: str) -> dict[str, Any]:
-    """Repair the time of an incident. Raises ``RepairError`` if the tables are not equal to the ledger afterwards."""
+    """Repair the time of an incident. Raises ``RepairError`` if the tables are not what they would have been."""
     import msgspec
 
     from include.repair.errors import RepairError
     from include.repair.repair import Repair
     from include.repair.span import span_of_incident
+    from include.repair.words import report_text
 
     span = span_of_incident(incident, settings, datetime.now(UTC))
     report = Repair(settings).run(span, by=by, incident_id=incident.id, progress=log.info)
-    if not report.after.equal:
-        raise RepairError(f"The tables are not yet as the exchange's ledger says: {report.after}")
+    if not report.after.equal or report.unrecoverable:
+        raise RepairError(f"The tables are not what they would have been without the fault. {report_text(report)}")
     return dict(msgspec.to_builtins(report))

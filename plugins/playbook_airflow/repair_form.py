@@ -26,7 +26,7 @@ REPAIR_PARAMS = {
     ),
     "symbols": Param(
         "",
-        type="string",
+        type=["string", "null"],
         title="Symbols",
         pattern=r"^$|^[A-Z0-9]{2,20}(,[A-Z0-9]{2,20})*$",
         description="Comma-separated, for example BTCUSDT,ETHUSDT. Empty: all.",
@@ -36,7 +36,7 @@ REPAIR_PARAMS = {
     ),
     "incident_id": Param(
         "",
-        type="string",
+        type=["string", "null"],
         title="Incident",
         pattern=r"^$|^INC-\d{4}-\d{4,}$",
         description="Puts the result into this incident's timeline, for example INC-2026-0007.",
@@ -52,7 +52,7 @@ def span_of(params: Mapping[str, Any]) -> Span:
     start, end = (_moment(params[name]) for name in ("start", "end"))
     if start >= end:
         raise ValueError(f"From {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} is no time: the end must be later.")
-    symbols = tuple(filter(None, params["symbols"].split(","))) or get_settings().symbols
+    symbols = tuple(filter(None, (params["symbols"] or "").split(","))) or get_settings().symbols
     return Span(start, end, symbols)
 
 
@@ -71,12 +71,13 @@ def find(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run(params: Mapping[str, Any], by: str) -> dict[str, Any]:
-    """The repair. Raises ``RepairError`` if the tables are not equal afterwards."""
+    """The repair. Raises ``RepairError`` if the tables are not what they would have been."""
     import msgspec
     from airflow.sdk.exceptions import AirflowSkipException
 
     from include.repair.errors import RepairError
     from include.repair.repair import Repair
+    from include.repair.words import report_text
     from include.settings import get_settings
 
     if params["check_only"]:
@@ -84,8 +85,8 @@ def run(params: Mapping[str, Any], by: str) -> dict[str, Any]:
     report = Repair(get_settings()).run(
         span_of(params), by=by, incident_id=params["incident_id"] or None, progress=log.info
     )
-    if not report.after.equal:
-        raise RepairError(f"The tables are not yet as the exchange's ledger says: {report.after}")
+    if not report.after.equal or report.unrecoverable:
+        raise RepairError(report_text(report))
     return dict(msgspec.to_builtins(report))
 
 

@@ -37,8 +37,8 @@ class StartReview(TriggerDagRunOperator):
 
         settings = get_settings()
         request = current_request(self.scenario, context, settings)
-        if request is None:
-            raise AirflowSkipException("There is no incident.")
+        if request is None or request.dry_run:
+            raise AirflowSkipException("There is no incident, or this is a dry run.")
         with closing(store_from_settings(settings)) as store:
             incident = store.incident(request.incident_id)
         if not reviewable(incident):

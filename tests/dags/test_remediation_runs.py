@@ -201,3 +201,13 @@ def test_an_incident_that_there_is_not_is_said_at_once(dags: Any, store: Inciden
     assert tasks["diagnose.collect_evidence"] == "failed"
     assert script.requests == []
     assert store.recent() == ()
+
+
+def test_a_dry_run_while_nothing_is_open_still_shows_the_plan(dags: Any, store: IncidentStore, script: Script) -> None:
+    script.outcomes = dict.fromkeys(RungId, WOULD_DO)
+    state, tasks = run_of(dags["remediate_producer_silent"], incident_id=None, dry_run=True)
+    assert state == "success", tasks
+    ladder = get_playbook().scenarios[ScenarioId.PRODUCER_SILENT].ladder
+    assert [rung for rung, _ in script.requests] == [rung.id for rung in ladder if not rung.after_recovery]
+    assert {request.incident_id for _, request in script.requests} == {""}
+    assert store.recent() == ()

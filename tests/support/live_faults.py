@@ -62,6 +62,10 @@ def kafka_hung(stack: Pipeline) -> AbstractContextManager[float]:
     return _suspended(_pid(stack, KAFKA))
 
 
+def producer_hung(stack: Pipeline) -> AbstractContextManager[float]:
+    return _suspended(_pid(stack, PRODUCER))
+
+
 def mysql_killed(stack: Pipeline) -> AbstractContextManager[float]:
     return _killed(stack, MYSQL)
 
@@ -166,8 +170,8 @@ def _exchange(stack: Pipeline, **faults: Any) -> Iterator[float]:
 
 
 def feed_silent(stack: Pipeline) -> AbstractContextManager[float]:
-    """The open streams send pings and no trades, and REST shows that trading goes on."""
-    return _exchange(stack, silent_open=True)
+    """Streams send pings and no trades, and REST shows that trading goes on."""
+    return _exchange(stack, silent=True)
 
 
 @contextmanager

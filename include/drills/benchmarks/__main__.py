@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from include.drills.benchmarks import latency, producer_path, sink, startup, stream_path
-from include.drills.benchmarks.report import DETECTION, Section, save, write_page
+from include.drills.benchmarks.report import DETECTION, RECOVERY, Section, save, write_page
 from include.settings import load_settings
 from include.stack.console import console, step
 
@@ -34,7 +34,7 @@ def main(
                 section = run()
             save(name, section, folder)
             console.print(section.markdown(), markup=False)
-            write_page([*BENCHMARKS, *DETECTION], folder)
+            write_page([*BENCHMARKS, *DETECTION, RECOVERY], folder)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ import psutil
 from include.settings import PROJECT_ROOT
 
 PAGE = PROJECT_ROOT / "docs" / "benchmarks.md"
-DETECTION = ("detection", "detection-stories")  # kept by ``make bench-detect``, the last sections of the page
+DETECTION = ("detection", "detection-stories")  # kept by ``make bench-detect``, sections behind the others
+RECOVERY = "recovery"  # kept by ``make bench-recovery``, the last section
 
 
 @dataclass

@@ -99,6 +99,10 @@ STORIES = [
     Story("other rungs chosen", Ended.NOT_CHOSEN, (), (), "Only", request={"rungs": (RungId.VALIDATE_TOPICS,)}),
     Story("dry run", Ended.WOULD_DO, ("need",), (), "Would be done: ", request={"dry_run": True}),
     Story(
+        *("dry run while nothing is open", Ended.WOULD_DO, ("need",), (), "Would be done: "),
+        request={"dry_run": True, "incident_id": ""},
+    ),
+    Story(
         *("dry run of what is not needed", Ended.NOT_NEEDED, ("need",), (), "The broker answers."),
         rung(finding=NOT_NEEDED),
         {"dry_run": True},
