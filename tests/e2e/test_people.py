@@ -66,7 +66,7 @@ def reported(pipeline: Pipeline, store: IncidentStore) -> Incident:
 
 def choose(page: Page, field: str, value: str) -> None:
     """One value of a field that takes several."""
-    page.locator(f"#{field} input").fill(value)
+    page.locator(f"#{field} [role=combobox]").fill(value)
     page.keyboard.press("Enter")
 
 
