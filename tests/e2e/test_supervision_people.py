@@ -45,6 +45,8 @@ def test_a_run_marked_failed_stops_the_process_until_it_is_wanted_back(producer:
     stack, run_id, pid = producer.stack, producer.supervising_run(), producer.running()
     producer.mark_failed(run_id)
     stack.wait_for(lambda: producer.pid is None, 30, "the process is stopped")
+    # the host knows the exit code a moment after it has lost the process
+    stack.wait_for(lambda: stack.controller.status(PRODUCER).exit_code is not None, 5, "the exit code is known")
     status = stack.controller.status(PRODUCER)
     assert (status.state, status.exit_code) == (ServiceState.STOPPED, 0), "gracefully"
     held = producer.supervising_run(60, other_than=run_id)
