@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-import pendulum
 from airflow.sdk import dag
 
+from playbook_airflow.dag_defaults import dag_defaults
 from playbook_airflow.incident_docs import REVIEW_DOC
 from playbook_airflow.review_workflow import REVIEW_PARAMS, review_workflow
 from playbook_airflow.tags import DagTag
@@ -15,14 +13,12 @@ from playbook_airflow.tags import DagTag
 @dag(
     dag_id="post_incident_review",
     schedule=None,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
     max_active_runs=64,  # each waits for a person
-    default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=5)},
     tags=[DagTag.INCIDENT],
     description="Drafts the review of an incident, and publishes it when a person has approved it",
     doc_md=REVIEW_DOC,
     params=REVIEW_PARAMS,
+    **dag_defaults(),
 )
 def post_incident_review() -> None:
     review_workflow()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import dag, task
 
+from playbook_airflow.dag_defaults import dag_defaults
 from playbook_airflow.incident_docs import REPAIR_DOC
 from playbook_airflow.repair_form import REPAIR_PARAMS
 from playbook_airflow.tags import DagTag
@@ -16,14 +16,12 @@ from playbook_airflow.tags import DagTag
 @dag(
     dag_id="repair_data",
     schedule=None,
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
     max_active_runs=1,
-    default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=5)},
     tags=[DagTag.INCIDENT, DagTag.PIPELINE],
     description="Finds trades that the tables lack, fetches them, recomputes, and proves the equality",
     doc_md=REPAIR_DOC,
     params=REPAIR_PARAMS,
+    **dag_defaults(),
 )
 def repair_data() -> None:
     @task(task_id="find_gaps", execution_timeout=timedelta(minutes=10))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import dag, task
 
 from include.services.names import PROCESSOR
+from playbook_airflow.dag_defaults import dag_defaults
 from playbook_airflow.supervise import SuperviseOperator
 from playbook_airflow.supervision_doc import supervision_doc
 from playbook_airflow.tags import DagTag
@@ -17,13 +17,11 @@ from playbook_airflow.tags import DagTag
 @dag(
     dag_id="supervise_stream_processor",
     schedule="@continuous",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
     max_active_runs=1,
-    default_args={"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=10)},
     tags=[DagTag.PIPELINE, DagTag.SUPERVISION],
     description="Keeps the stream processor running",
     doc_md=supervision_doc(PROCESSOR, "Kafka → moving averages in MySQL", "The tasks `kafka` and `mysql`"),
+    **dag_defaults(retry_seconds=10),
 )
 def supervise_stream_processor() -> None:
     @task(task_id="kafka", execution_timeout=timedelta(seconds=60))

@@ -15,12 +15,11 @@ from include.guardrails.holders import alive
 from include.guardrails.model import Action, ActionState
 from include.incidents.model import Entry, EntryKind, HandOver, Incident, IncidentState
 from include.playbook.names import Component, Severity
+from include.remediation.run_names import REVIEW_DAG, again, qualified, review_run, split
 
 START_SECONDS = 15.0  # that a run which was recorded may need to appear
 REVIEW_SECONDS = 20.0  # after the end of an incident; its own remediation starts the review before, as a rule
 TRIES = 2  # remediation runs of one hand-over that died; then people
-
-REVIEW_DAG = "post_incident_review"
 
 
 class RunState(StrEnum):
@@ -79,11 +78,6 @@ def work_for(now: datetime, cases: Iterable[Case], running: Iterable[Action], st
     return tuple(found)
 
 
-def review_run(incident: Incident, round_number: int = 1) -> str:
-    """Id of the review run of an incident: one for each return, and for each time that it was sent back."""
-    return f"{incident.id}__review__{incident.reopened}__{round_number}"
-
-
 def reviewable(incident: Incident) -> bool:
     """A record needs no review, nor does one about the observer alone."""
     over = incident.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW)
@@ -99,12 +93,12 @@ def _settle(action: Action) -> Work:
 
 
 def _of_hand_over(now: datetime, case: Case, hand_over: HandOver, states: RunStates) -> Work | None:
-    dag_id, _, base = hand_over.remediation.partition("/")
+    dag_id, base = split(hand_over.remediation)
     if not base:
         return None
     conf = {"incident_id": case.incident.id}
     for number in range(1, TRIES + 1):
-        run = base if number == 1 else f"{base}__{number}"
+        run = again(base, number)
         state = states(dag_id, run)
         if state is RunState.MISSING:
             waited = now - hand_over.at
@@ -112,9 +106,9 @@ def _of_hand_over(now: datetime, case: Case, hand_over: HandOver, states: RunSta
                 return None
             kind = WorkKind.START if number == 1 else WorkKind.AGAIN
             words = "was handed over, and no run began" if number == 1 else "died without a word"
-            because = f"The remediation {dag_id}/{base} {words}."
+            because = f"The remediation {hand_over.remediation} {words}."
             return Work(kind, case.incident.id, because, dag_id, run, {**conf, "reason": because})
-        if state is not RunState.FAILED or _escalated(case, f"{dag_id}/{run}"):
+        if state is not RunState.FAILED or _escalated(case, qualified(dag_id, run)):
             return None
     because = f"{TRIES} runs of {dag_id} ended without a word."
     return None if _escalated(case, because) else Work(WorkKind.ESCALATE, case.incident.id, because, dag_id, because)
@@ -129,7 +123,7 @@ def _review(now: datetime, case: Case, states: RunStates) -> Work | None:
     if not reviewable(incident) or now - incident.updated_at < timedelta(seconds=REVIEW_SECONDS):
         return None
     for hand_over in case.hand_overs:
-        dag_id, _, run = hand_over.remediation.partition("/")
+        dag_id, run = split(hand_over.remediation)
         if run and states(dag_id, run) in (RunState.ALIVE, RunState.UNKNOWN):
             return None  # it is still repairing the data, and starts the review itself
     run = review_run(incident)

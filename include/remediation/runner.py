@@ -8,6 +8,7 @@ from typing import Any
 from include.guardrails.holders import this_process
 from include.incidents.errors import InvalidEntryError
 from include.incidents.model import EntryKind, NewEntry
+from include.incidents.store import IncidentStore
 from include.playbook.ladder import Risk, RungId
 from include.remediation.approvals import form_body, must_be_asked, why_not_approved
 from include.remediation.assessment import Due, Over, assess, rung_of
@@ -79,6 +80,11 @@ class Remediation:
     def close(self) -> None:
         """Give back connections."""
         self._owned.close()
+
+    @property
+    def store(self) -> IncidentStore:
+        """Its incidents, for whoever asks it."""
+        return self._tools.store
 
     # --- parts ---------------------------------------------------------------------------------------------------
     def _previewed(self, request: RunRequest, rung_id: RungId) -> RungReport:

@@ -14,7 +14,7 @@ from rich.table import Table
 from include.repair.errors import RepairError
 from include.repair.model import Comparison, IdGap, RepairReport, Span
 from include.repair.repair import Repair
-from include.repair.span import span_of
+from include.repair.span import moment_of, span_of
 from include.repair.words import comparison_text, gap_text, span_text
 from include.settings import Settings, SettingsError, load_settings
 from include.stack.running import remembered
@@ -51,24 +51,16 @@ def repair(
         span, by=getpass.getuser(), incident_id=incident or None, progress=_say, recompute=recompute
     )
     console.print(_report_table(report))
-    raise typer.Exit(0 if report.after.equal and not report.unrecoverable else DIFFERS)
+    raise typer.Exit(0 if report.whole else DIFFERS)
 
 
 def _span(start: str, end: str, symbols: str, settings: Settings) -> Span:
     now = datetime.now(UTC)
     names = [name.strip() for name in symbols.split(",") if name.strip()]
-    span = span_of(_moment(start), _moment(end) if end else now, names, settings)
+    span = span_of(moment_of(start), moment_of(end) if end else now, names, settings)
     if span.start > now:
         raise RepairError(f"{span.start:%Y-%m-%d %H:%M} UTC is not over yet; it is {now:%Y-%m-%d %H:%M} UTC.")
     return span
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RepairError(f"{text!r} is no time. Write it like 2026-11-24T10:00, in UTC.") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _say(text: str) -> None:

@@ -64,6 +64,11 @@ class RepairReport:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def whole(self) -> bool:
+        """Whether the tables are what they would have been without any fault."""
+        return self.after.equal and not self.unrecoverable
+
+    @property
     def missing_trades(self) -> int:
         """How many trades the tables lacked."""
         return sum(gap.trades for gap in self.gaps)

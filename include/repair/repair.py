@@ -120,7 +120,7 @@ class Repair:
 
     def _record(self, report: RepairReport, by: str, incident_id: str | None) -> None:
         now = datetime.fromtimestamp(self._clock.time_ms() / 1000, UTC)
-        if report.after.equal and not report.unrecoverable:
+        if report.whole:
             try:
                 with told():
                     report.facts["notices_repaired"] = notices.mark_repaired(self._settings, report.span, now)

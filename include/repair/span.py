@@ -46,6 +46,15 @@ def span_of(start: datetime, end: datetime, symbols: Iterable[str], settings: Se
     return Span(first, last, tuple(dict.fromkeys(wanted)))
 
 
+def moment_of(text: str) -> datetime:
+    """A time as a person writes it, in UTC where it names no zone. Raises :class:`RepairError`."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RepairError(f"{text!r} is no time. Write it like 2026-11-24T10:00, in UTC.") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
 def minutes_of(span: Span) -> range:
     """Its minutes, since the epoch."""
     return range(to_ms(span.start) // MINUTE_MS, to_ms(span.end) // MINUTE_MS)

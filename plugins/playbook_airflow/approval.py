@@ -50,10 +50,10 @@ class AskBeforeRung(ApprovalOperator):
         from playbook_airflow.remediation_steps import current_request
 
         settings = get_settings()
-        request = current_request(self.scenario, context, settings)
-        if request is None:
-            raise AirflowSkipException("There is no incident to work on.")
         with closing(remediation_from_settings(settings)) as remediation:
+            request = current_request(self.scenario, context, remediation.store)
+            if request is None:
+                raise AirflowSkipException("There is no incident to work on.")
             finding = remediation.asks(request, RungId(self.rung))
             if finding.need is not Need.NEEDED:
                 raise AirflowSkipException(finding.text)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from playbook_airflow.trigger_once import TriggerOnce
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class HandOverToRemediation(TriggerDagRunOperator):
+class HandOverToRemediation(TriggerOnce):
     """Records the hand-over, then triggers ``remediate_<scenario>`` under a run id that is made from the incident: a
     task that is tried again, or another health run at the same second, finds the run that there is.
 
@@ -19,16 +19,10 @@ class HandOverToRemediation(TriggerDagRunOperator):
     :param watch_task: id of the task whose result is the event
     """
 
-    template_fields = ()
     ui_color = "#fde7c8"
 
     def __init__(self, *, scenario: str, watch_task: str = "watch", **kwargs: Any) -> None:
-        super().__init__(
-            trigger_dag_id=f"remediate_{scenario}",
-            skip_when_already_exists=True,
-            openlineage_inject_parent_info=False,
-            **kwargs,
-        )
+        super().__init__(trigger_dag_id=f"remediate_{scenario}", **kwargs)
         self.scenario, self.watch_task = scenario, watch_task
 
     def execute(self, context: Context) -> str | None:
@@ -44,6 +38,5 @@ class HandOverToRemediation(TriggerDagRunOperator):
             self.log.info("%s", decided.message)
             return decided.message
         self.log.warning("%s", decided.message)
-        self.trigger_run_id, self.conf = decided.run_id, decided.conf
-        super().execute(context)
-        return None  # never reached: triggering raises
+        self.trigger(context, decided.run_id, decided.conf)
+        return None

@@ -65,6 +65,7 @@ def hand_over(event: dict[str, Any], run_id: str, store: IncidentStore) -> HandO
     from include.health.verdicts import State
     from include.incidents.model import HandOver
     from include.playbook.names import ScenarioId
+    from include.remediation.run_names import qualified, remediation_dag, remediation_run, split
     from playbook_airflow.remediation_form import REASON_BY_HEALTH
 
     incident = store.incident(event["incident_id"])
@@ -73,11 +74,9 @@ def hand_over(event: dict[str, Any], run_id: str, store: IncidentStore) -> HandO
         return HandOverDecision(
             f"{incident.id} needs no hand-over from {scenario}: it was done before, or another scenario does it."
         )
-    wanted = f"{incident.id}__{scenario}__{incident.reopened}"
-    recorded, first = store.hand_over(
-        HandOver(incident.id, scenario, run_id, f"remediate_{scenario}/{wanted}", datetime.now(UTC))
-    )
+    wanted = qualified(remediation_dag(scenario), remediation_run(incident, scenario))
+    recorded, first = store.hand_over(HandOver(incident.id, scenario, run_id, wanted, datetime.now(UTC)))
     message = f"{incident.id} was handed over to {recorded.remediation}" + ("" if first else " (recorded before)")
     return HandOverDecision(
-        message, recorded.remediation.partition("/")[2], {"incident_id": incident.id, "reason": REASON_BY_HEALTH}
+        message, split(recorded.remediation)[1], {"incident_id": incident.id, "reason": REASON_BY_HEALTH}
     )

@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import task
 
+from playbook_airflow.dag_defaults import dag_defaults
 from playbook_airflow.hand_over import HandOverToRemediation
 from playbook_airflow.health_sensor import HealthSensor
 from playbook_airflow.tags import DagTag
@@ -19,11 +19,9 @@ BRANCHES = {
     "undecided": ["undecided"],
 }
 HEALTH_DAG: dict[str, Any] = {  # what the Dags of all scenarios have in common
+    **dag_defaults(),
     "schedule": "@continuous",
-    "start_date": pendulum.datetime(2026, 1, 1, tz="UTC"),
-    "catchup": False,
     "max_active_runs": 1,
-    "default_args": {"owner": "data-platform", "retries": 2, "retry_delay": timedelta(seconds=5)},
     "tags": [DagTag.HEALTH],
 }
 _STEP = {"execution_timeout": timedelta(seconds=60)}

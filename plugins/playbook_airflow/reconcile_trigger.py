@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
+    from include.guardrails.guardrails import Guardrails
     from include.guardrails.model import Action
+    from include.incidents.store import IncidentStore
     from include.remediation.reconcile import Case, RunState, Work
+    from include.review.reviews import Reviews
     from include.settings import Settings
     from playbook_airflow.airflow_api import AirflowApi
 
@@ -39,10 +43,10 @@ class ReconcileTrigger(BaseTrigger):
         from playbook_airflow.airflow_api import AirflowApi
 
         settings = get_settings()
-        api = AirflowApi.from_settings(settings)
+        books, api = await asyncio.to_thread(Books.of, settings), AirflowApi.from_settings(settings)
         try:
             while time.time() < self.until:
-                work = await look(settings, api)
+                work = await look(books, api)
                 if work:
                     said = " ".join(each.because for each in work)
                     yield TriggerEvent({"work": msgspec.to_builtins(work), "message": said})
@@ -55,13 +59,37 @@ class ReconcileTrigger(BaseTrigger):
             yield TriggerEvent({"work": [], "message": f"{type(error).__name__}: {error}"})
         finally:
             await api.close()
+            await asyncio.to_thread(books.close)
 
 
-async def look(settings: Settings, api: AirflowApi) -> tuple[Work, ...]:
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What is read in each cycle; connected once."""
+
+    store: IncidentStore
+    guardrails: Guardrails
+    reviews: Reviews
+
+    @classmethod
+    def of(cls, settings: Settings) -> Books:
+        """Those that the settings name; nothing is connected before it is used."""
+        from include.guardrails.factory import guardrails_from_settings
+        from include.incidents.factory import store_from_settings
+        from include.review.reviews import Reviews
+
+        return cls(store_from_settings(settings), guardrails_from_settings(settings), Reviews(settings))
+
+    def close(self) -> None:
+        """Give back all connections."""
+        for each in (self.store, self.guardrails, self.reviews):
+            each.close()
+
+
+async def look(books: Books, api: AirflowApi) -> tuple[Work, ...]:
     """One comparison."""
     from include.remediation.reconcile import RunState, work_for
 
-    cases, running = await asyncio.to_thread(read, settings)
+    cases, running = await asyncio.to_thread(read, books)
     if not cases and not running:
         return ()
     known: dict[tuple[str, str], RunState] = {}
@@ -80,25 +108,15 @@ async def look(settings: Settings, api: AirflowApi) -> tuple[Work, ...]:
             known[dag_id, run_id] = await api.run_state(dag_id, run_id)
 
 
-def read(settings: Settings) -> tuple[list[Case], list[Action]]:
+def read(books: Books) -> tuple[list[Case], list[Action]]:
     """Incidents that are open, or over and not reviewed, and the actions that are said to be running; blocks."""
-    from contextlib import closing
-
-    from include.guardrails.factory import guardrails_from_settings
     from include.guardrails.model import ActionState
-    from include.incidents.factory import store_from_settings
     from include.remediation.reconcile import Case
-    from include.review.reviews import Reviews
 
-    with (
-        closing(store_from_settings(settings)) as store,
-        closing(guardrails_from_settings(settings)) as guardrails,
-        closing(Reviews(settings)) as reviews,
-    ):
-        waiting = reviews.waiting()
-        cases = [
-            Case(each, store.hand_overs(each.id), store.timeline(each.id), awaits_review=not each.open)
-            for each in (*store.open_incidents(), *waiting)
-        ]
-        running = [action for action in guardrails.actions(limit=50) if action.state is ActionState.RUNNING]
+    store = books.store
+    cases = [
+        Case(each, store.hand_overs(each.id), store.timeline(each.id), awaits_review=not each.open)
+        for each in (*store.open_incidents(), *books.reviews.waiting())
+    ]
+    running = [action for action in books.guardrails.actions(limit=50) if action.state is ActionState.RUNNING]
     return cases, running

@@ -10,6 +10,8 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import task
 from airflow.sdk.bases.sensor import BaseSensorOperator
 
+from playbook_airflow.trigger_once import ONCE
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -58,6 +60,4 @@ def reconcile_workflow() -> None:
     runs: Any = missing_runs(work)
     settled: Any = settle(work)
     settled >> runs
-    TriggerDagRunOperator.partial(
-        task_id="start_runs", skip_when_already_exists=True, openlineage_inject_parent_info=False, **_STEP
-    ).expand_kwargs(runs)
+    TriggerDagRunOperator.partial(task_id="start_runs", **ONCE, **_STEP).expand_kwargs(runs)

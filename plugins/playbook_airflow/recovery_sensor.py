@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,13 @@ class RecoverySensor(BaseSensorOperator, BranchMixIn):
 
     def execute(self, context: Context) -> None:
         """Hand over to the trigger, for as long as the reports make it worth waiting."""
+        from include.incidents.factory import store_from_settings
         from include.settings import get_settings
         from playbook_airflow.recovery_trigger import RecoveryTrigger
         from playbook_airflow.remediation_steps import current_request, reports_of
 
-        request = current_request(self.scenario, context, get_settings())
+        with closing(store_from_settings(get_settings())) as store:
+            request = current_request(self.scenario, context, store)
         if request is None or request.dry_run:
             return self._finish(context, {"message": "Nothing was changed, so there is nothing to wait for."}, [])
         seconds = patience(reports_of(context, self.rung_tasks), datetime.now(UTC))
@@ -68,8 +71,10 @@ class RecoverySensor(BaseSensorOperator, BranchMixIn):
 
 def patience(reports: list[dict[str, Any]], now: datetime) -> float:
     """How many seconds it is worth waiting for the recovery, by what the rungs report."""
-    changed = any(report["outcome"] == "done" and report.get("action_id") is not None for report in reports)
-    if not changed and any(report["outcome"] == "by_people" for report in reports):
+    from include.remediation.model import RungOutcome
+
+    changed = any(report["outcome"] == RungOutcome.DONE and report.get("action_id") is not None for report in reports)
+    if not changed and any(report["outcome"] == RungOutcome.BY_PEOPLE for report in reports):
         return 0.0
     untils = [report["facts"]["until"] for report in reports if report.get("facts", {}).get("until")]
     waits = [(datetime.fromisoformat(until) - now).total_seconds() + UNTOUCHED_SECONDS for until in untils]

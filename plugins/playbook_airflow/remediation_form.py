@@ -70,6 +70,7 @@ def request_of(scenario: str, incident: Incident | None, params: Mapping[str, An
     from include.playbook.ladder import RungId
     from include.playbook.names import Cause, ScenarioId
     from include.remediation.model import RunRequest
+    from include.remediation.run_names import qualified
 
     own = incident is not None and incident.scenario.value == scenario
     return RunRequest(
@@ -77,7 +78,7 @@ def request_of(scenario: str, incident: Incident | None, params: Mapping[str, An
         scenario=ScenarioId(scenario),
         cause=incident.cause if incident and own else Cause.UNKNOWN,
         requested_by=requested_by(dag_run),
-        run=f"{dag_run.dag_id}/{dag_run.run_id}",
+        run=qualified(dag_run.dag_id, dag_run.run_id),
         reason=params["reason"],
         rungs=tuple(RungId(name) for name in params["rungs"] or ()),
         dry_run=bool(params["dry_run"]),

@@ -67,18 +67,16 @@ def report_incident(scenario: str, by: str, reason: str, store: IncidentStore) -
     )[0]
 
 
-def current_request(scenario: str, context: Context, settings: Settings) -> RunRequest | None:
+def current_request(scenario: str, context: Context, store: IncidentStore) -> RunRequest | None:
     """The wish of this run, with the incident as it stands now; ``None`` if there is no incident."""
-    from include.incidents.factory import store_from_settings
     from playbook_airflow.remediation_form import request_of
 
     found = (context["ti"].xcom_pull(task_ids=DIAGNOSE_TASK) or {}).get("incident_id")
     named = str(found or context["params"]["incident_id"] or "")
-    with closing(store_from_settings(settings)) as store:
-        incident = find_incident(scenario, named, store)
-        if incident is None and not context["params"]["dry_run"]:
-            return None
-        return request_of(scenario, incident, context["params"], context["dag_run"])
+    incident = find_incident(scenario, named, store)
+    if incident is None and not context["params"]["dry_run"]:
+        return None
+    return request_of(scenario, incident, context["params"], context["dag_run"])
 
 
 def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, Any]:
@@ -101,7 +99,7 @@ def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, A
             words = f"Remediation of {scenario} begins, asked for by {by}: {request.reason}"
             data = {"remediation_run": request.run, "rungs": list(request.rungs), "overrides": request.overrides}
             store.append(incident.id, NewEntry(EntryKind.DECIDED, "remediation", words, datetime.now(UTC), data))
-    manifest = collect_evidence(settings, incident)
+        manifest = collect_evidence(settings, incident, store=store)
     for block in manifest.blocks:
         for line in block.highlights:
             log.info("%s: %s", block.name, line)
@@ -130,10 +128,10 @@ def escalate(scenario: str, context: Context, settings: Settings, tasks: list[st
     from include.incidents.factory import store_from_settings
     from include.remediation.escalation import escalate_incident
 
-    request = current_request(scenario, context, settings)
-    if request is None:
-        return "There is no incident to hand to anybody."
     with closing(store_from_settings(settings)) as store:
+        request = current_request(scenario, context, store)
+        if request is None:
+            return "There is no incident to hand to anybody."
         return escalate_incident(store, request.incident_id, request.run, reports_of(context, tasks), why)
 
 
@@ -141,25 +139,17 @@ def repair(scenario: str, context: Context, settings: Settings) -> dict[str, Any
     """Make the tables what they would have been without the fault, and prove it."""
     from include.incidents.factory import store_from_settings
 
-    request = current_request(scenario, context, settings)
-    if request is None:
-        return {}
     with closing(store_from_settings(settings)) as store:
+        request = current_request(scenario, context, store)
+        if request is None:
+            return {}
         incident = store.incident(request.incident_id)
     return repair_incident(incident, settings, request.requested_by)
 
 
 def repair_incident(incident: Incident, settings: Settings, by: str) -> dict[str, Any]:
     """Repair the time of an incident. Raises ``RepairError`` if the tables are not what they would have been."""
-    import msgspec
-
-    from include.repair.errors import RepairError
-    from include.repair.repair import Repair
     from include.repair.span import span_of_incident
-    from include.repair.words import report_text
+    from playbook_airflow.repair_form import repair_span
 
-    span = span_of_incident(incident, settings, datetime.now(UTC))
-    report = Repair(settings).run(span, by=by, incident_id=incident.id, progress=log.info)
-    if not report.after.equal or report.unrecoverable:
-        raise RepairError(f"The tables are not what they would have been without the fault. {report_text(report)}")
-    return dict(msgspec.to_builtins(report))
+    return repair_span(span_of_incident(incident, settings, datetime.now(UTC)), settings, by, incident.id)

@@ -6,25 +6,22 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
-import pendulum
 from airflow.sdk import Param, TaskGroup, task
 from airflow.sdk.bases.operator import BaseOperator
 
 from playbook_airflow.approval import AskBeforeRung
+from playbook_airflow.dag_defaults import dag_defaults
 from playbook_airflow.recovery_sensor import RecoverySensor
 from playbook_airflow.remediation_form import remediation_params
 from playbook_airflow.review_start import StartReview
 from playbook_airflow.rung_operator import RungOperator
 from playbook_airflow.tags import DagTag
 
-# A task whose process is killed is tried again: what a rung has begun is settled by the next try, or by the next rung.
-_RETRIES: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(seconds=2)}
 REMEDIATION_DAG: dict[str, Any] = {  # what the Dags of all scenarios have in common
+    # a task whose process is killed is tried again: what a rung has begun is settled by the next try, or the next rung
+    **dag_defaults(retry_seconds=2),
     "schedule": None,
-    "start_date": pendulum.datetime(2026, 1, 1, tz="UTC"),
-    "catchup": False,
     "max_active_runs": 4,  # one that waits for a person must not hold up the next incident
-    "default_args": {"owner": "data-platform", **_RETRIES},
     "tags": [DagTag.REMEDIATION],
 }
 _STEP = {"execution_timeout": timedelta(seconds=60)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
 if TYPE_CHECKING:
     from include.repair.model import Span
+    from include.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +44,13 @@ REPAIR_PARAMS = {
 }
 
 
-def span_of(params: Mapping[str, Any]) -> Span:
-    """The span of the form. Raises ``ValueError`` when it ends before it begins."""
-    from include.repair.model import Span
+def span_of_form(params: Mapping[str, Any]) -> Span:
+    """The span of the form. Raises ``RepairError`` when it cannot be meant so."""
+    from include.repair.span import moment_of, span_of
     from include.settings import get_settings
 
-    start, end = (_moment(params[name]) for name in ("start", "end"))
-    if start >= end:
-        raise ValueError(f"From {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} is no time: the end must be later.")
-    symbols = tuple(filter(None, (params["symbols"] or "").split(","))) or get_settings().symbols
-    return Span(start, end, symbols)
+    symbols = filter(None, (params["symbols"] or "").split(","))
+    return span_of(moment_of(params["start"]), moment_of(params["end"]), symbols, get_settings())
 
 
 def find(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +60,7 @@ def find(params: Mapping[str, Any]) -> dict[str, Any]:
     from include.repair.repair import Repair
     from include.settings import get_settings
 
-    gaps, comparison = Repair(get_settings()).find(span_of(params))
+    gaps, comparison = Repair(get_settings()).find(span_of_form(params))
     for gap in gaps:
         log.warning("%s: trades %d to %d are missing (%d)", gap.symbol, gap.first, gap.last, gap.trades)
     log.info("%s", comparison)
@@ -71,25 +68,25 @@ def find(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run(params: Mapping[str, Any], by: str) -> dict[str, Any]:
-    """The repair. Raises ``RepairError`` if the tables are not what they would have been."""
-    import msgspec
+    """The repair of the form. Raises ``RepairError`` if the tables are not what they would have been."""
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from include.repair.errors import RepairError
-    from include.repair.repair import Repair
-    from include.repair.words import report_text
     from include.settings import get_settings
 
     if params["check_only"]:
         raise AirflowSkipException("Check only: nothing is changed.")
-    report = Repair(get_settings()).run(
-        span_of(params), by=by, incident_id=params["incident_id"] or None, progress=log.info
-    )
-    if not report.after.equal or report.unrecoverable:
-        raise RepairError(report_text(report))
+    return repair_span(span_of_form(params), get_settings(), by, params["incident_id"] or None)
+
+
+def repair_span(span: Span, settings: Settings, by: str, incident_id: str | None) -> dict[str, Any]:
+    """Repair it; the report. Raises ``RepairError`` if the tables are not what they would have been."""
+    import msgspec
+
+    from include.repair.errors import RepairError
+    from include.repair.repair import Repair
+    from include.repair.words import report_text
+
+    report = Repair(settings).run(span, by=by, incident_id=incident_id, progress=log.info)
+    if not report.whole:
+        raise RepairError(f"The tables are not what they would have been without the fault. {report_text(report)}")
     return dict(msgspec.to_builtins(report))
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -33,13 +33,13 @@ def ensure_repaired(incident_id: str, settings: Settings) -> None:
     not succeed is no reason to keep the review back: it says so.
     """
     from include.incidents.factory import store_from_settings
-    from include.incidents.model import EntryKind
+    from include.incidents.model import EntryKind as K
     from playbook_airflow.remediation_steps import repair_incident
 
     with closing(store_from_settings(settings)) as store:
         incident = store.incident(incident_id)
-        ends = [entry.recorded_at for entry in store.timeline(incident_id) if entry.kind is EntryKind.REPAIRED]
-    if ends and ends[-1] >= incident.onset_at and (incident.reopened == 0 or ends[-1] >= incident.opened_at):
+        done = [entry.kind for entry in store.timeline(incident_id) if entry.kind in (K.REPAIRED, K.REOPENED)]
+    if done and done[-1] is K.REPAIRED:
         return
     try:
         repair_incident(incident, settings, "review")

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from playbook_airflow.review_start import REVIEW_DAG
+from include.remediation.run_names import REVIEW_DAG
+from playbook_airflow.trigger_once import TriggerOnce
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -102,20 +102,16 @@ def review_workflow() -> None:
     concluded >> DraftAgain(task_id="draft_again", **_STEP)
 
 
-class DraftAgain(TriggerDagRunOperator):
+class DraftAgain(TriggerOnce):
     """Another round for a review that was sent back."""
 
-    template_fields = ()
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            trigger_dag_id=REVIEW_DAG, skip_when_already_exists=True, openlineage_inject_parent_info=False, **kwargs
-        )
+        super().__init__(trigger_dag_id=REVIEW_DAG, **kwargs)
 
     def execute(self, context: Context) -> None:
         """Trigger it, if there is to be one."""
         from include.incidents.factory import store_from_settings
-        from include.remediation.reconcile import review_run
+        from include.remediation.run_names import review_run
         from include.settings import get_settings
 
         concluded = context["ti"].xcom_pull(task_ids="conclude")
@@ -124,6 +120,5 @@ class DraftAgain(TriggerDagRunOperator):
         number = int(context["params"]["round"]) + 1
         incident_id = context["params"]["incident_id"]
         with closing(store_from_settings(get_settings())) as store:
-            self.trigger_run_id = review_run(store.incident(incident_id), number)
-        self.conf = {"incident_id": incident_id, "round": number}
-        super().execute(context)
+            run_id = review_run(store.incident(incident_id), number)
+        self.trigger(context, run_id, {"incident_id": incident_id, "round": number})

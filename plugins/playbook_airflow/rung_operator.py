@@ -39,11 +39,10 @@ class RungOperator(BaseOperator):
         from include.settings import get_settings
         from playbook_airflow.remediation_steps import current_request
 
-        settings = get_settings()
-        request = current_request(self.scenario, context, settings)
-        if request is None:
-            raise AirflowFailException("There is no incident to work on: the task before this one has not opened any.")
-        with closing(remediation_from_settings(settings)) as remediation:
+        with closing(remediation_from_settings(get_settings())) as remediation:
+            request = current_request(self.scenario, context, remediation.store)
+            if request is None:
+                raise AirflowFailException("There is no incident to work on: the task before has not opened any.")
             report = remediation.run(request, RungId(self.rung), self._approval(context))
         context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=msgspec.to_builtins(report))
         end_as(self, report)

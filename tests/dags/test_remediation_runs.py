@@ -99,7 +99,7 @@ def script(store: IncidentStore, monkeypatch: pytest.MonkeyPatch) -> Script:
     repaired: dict[str, Any] = {"missing_trades": 0}
     started: list[str] = []
 
-    def collected(settings: Settings, incident: Incident) -> Manifest:
+    def collected(settings: Settings, incident: Incident, store: IncidentStore) -> Manifest:
         return Manifest(incident.id, 1, f"{incident.id}/1", datetime.now(UTC), 0.1, ())
 
     def start_review(operator: Any, context: Any) -> None:
