@@ -29,7 +29,7 @@ from include.playbook.ladder import RungId
 from include.playbook.names import Component
 from include.settings import load_settings
 from tests.support.guarding import Guard
-from tests.support.incident_stores import Backend, memory, new_incident
+from tests.support.incident_stores import Backend, hold_lock, memory, new_incident
 
 Command = Callable[[BaseGuardrails], object]
 
@@ -144,19 +144,8 @@ def test_a_commit_that_was_confirmed_too_late_is_not_done_again(database_guard: 
 
 def test_a_store_that_stays_busy_lets_nothing_begin(database_guard: Guard) -> None:
     guard = database_guard
-    rails, release, locked = sql(guard, patience=0.3), threading.Event(), threading.Event()
-    engine = create_store_engine(guard.backend.url)
-
-    def hold() -> None:
-        with engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE incidents SET reopened = reopened")
-            locked.set()
-            release.wait(30)
-        engine.dispose()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert locked.wait(10)
+    rails, release = sql(guard, patience=0.3), threading.Event()
+    thread = hold_lock(guard.backend, release)
     try:
         with pytest.raises(StoreUnavailableError, match="cannot be used"):
             rails.begin(guard.request())

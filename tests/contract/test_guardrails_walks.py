@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from include.guardrails.errors import GuardrailError
 from include.guardrails.limits import HOUR
@@ -25,6 +24,7 @@ from include.playbook.names import Component, ScenarioId, Severity
 from tests.support.guarding import Guard
 from tests.support.incident_stores import Backend, memory, new_incident, postgresql, sqlite, told
 from tests.support.postgres import PostgresServer
+from tests.support.walking import run_walks
 
 Ask = Callable[[Guard], object]
 LIMITS = Limits(cooldown_seconds=30, hourly_budget=3, breaker_failures=2, breaker_seconds=300)
@@ -211,36 +211,21 @@ def _answer(ask: Ask, guard: Guard) -> object:
         return type(error), str(error)
 
 
-def _run(make: Callable[[], Backend], examples: int) -> None:
-    machine = type("Machine", (Walk,), {"make": staticmethod(make)})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_walks_in_memory_keep_the_limits() -> None:
-    _run(memory, 30)
+    run_walks(Walk, memory, 30)
 
 
 def test_walks_in_sqlite_are_those_in_memory(tmp_path: Path, sqlite_tables: Path) -> None:
     numbers = itertools.count()
-    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 4)
+    run_walks(Walk, lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 4)
 
 
 @pytest.mark.integration
 def test_more_walks_in_sqlite_are_those_in_memory(tmp_path: Path, sqlite_tables: Path) -> None:
     numbers = itertools.count()
-    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 15)
+    run_walks(Walk, lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 15)
 
 
 @pytest.mark.integration
 def test_walks_in_postgresql_are_those_in_memory(postgres: PostgresServer, postgres_tables: str) -> None:
-    _run(lambda: postgresql(postgres, postgres_tables), 8)
+    run_walks(Walk, lambda: postgresql(postgres, postgres_tables), 8)

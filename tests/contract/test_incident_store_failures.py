@@ -31,7 +31,7 @@ from include.incidents.sql_engine import create_store_engine
 from include.incidents.sql_store import SqlIncidentStore
 from include.incidents.tables import VERSION_TABLE, metadata
 from include.playbook.names import Component, ScenarioId
-from tests.support.incident_stores import Backend, new_incident, sqlite, step, symptom
+from tests.support.incident_stores import Backend, hold_lock, new_incident, sqlite, step, symptom
 from tests.support.postgres import PostgresServer
 
 # --- the tables
@@ -90,24 +90,6 @@ def test_a_row_that_was_never_written_by_us_is_named(database: Backend) -> None:
 
 def impatient(backend: Backend, patience: float = 0.3) -> SqlIncidentStore:
     return SqlIncidentStore(backend.url, backend.clock, patience=patience)
-
-
-def hold_lock(backend: Backend, release: threading.Event) -> threading.Thread:
-    """Another writer, who takes its time. Returns when it has the lock."""
-    locked = threading.Event()
-    engine = create_store_engine(backend.url)
-
-    def hold() -> None:
-        with engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE incidents SET reopened = reopened")
-            locked.set()
-            release.wait(30)
-        engine.dispose()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert locked.wait(10)
-    return thread
 
 
 def test_a_busy_database_is_waited_for(database: Backend) -> None:

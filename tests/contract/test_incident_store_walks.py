@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from include.incidents.errors import (
     IllegalMoveError,
@@ -25,6 +24,7 @@ from include.incidents.states import FINAL_STATES, allowed
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from tests.support.incident_stores import Backend, memory, new_incident, postgresql, sqlite, symptom, told
 from tests.support.postgres import PostgresServer
+from tests.support.walking import run_walks
 
 S = IncidentState
 SUBJECTS = [(ScenarioId.KAFKA_DOWN, Component.KAFKA), (ScenarioId.KAFKA_LAG, Component.LAG)]
@@ -264,30 +264,15 @@ def _refused(error: type[Exception], call: Callable[[], object]) -> None:
         call()
 
 
-def _run(make: Callable[[], Backend], examples: int) -> None:
-    machine = type("Machine", (Walk,), {"make": staticmethod(make)})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 def test_walks_in_memory() -> None:
-    _run(memory, 60)
+    run_walks(Walk, memory, 60)
 
 
 def test_walks_in_sqlite(tmp_path: Path, sqlite_tables: Path) -> None:
     numbers = itertools.count()
-    _run(lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 8)
+    run_walks(Walk, lambda: sqlite(tmp_path / str(next(numbers)), sqlite_tables), 8)
 
 
 @pytest.mark.integration
 def test_walks_in_postgresql(postgres: PostgresServer, postgres_tables: str) -> None:
-    _run(lambda: postgresql(postgres, postgres_tables), 8)
+    run_walks(Walk, lambda: postgresql(postgres, postgres_tables), 8)

@@ -20,7 +20,6 @@ from confluent_kafka.admin import AdminClient
 from sqlalchemy.exc import DBAPIError
 
 from include.broker.offsets import OffsetReader
-from include.broker.topics import TopicSpec, ensure_topics, expected_topics
 from include.incidents.factory import store_from_settings
 from include.incidents.model import EntryKind, NewIncident
 from include.market.standin.trades import Trade
@@ -39,8 +38,8 @@ from tests.support.averages import read_averages
 from tests.support.past_market import PastMarket
 from tests.support.producing import read_topic
 from tests.support.reference import reference_averages
-from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
-from tests.support.stream_job import StreamJob, TradeFeed
+from tests.support.servers import KafkaServer, MySQLServer
+from tests.support.stream_job import StreamJob, TradeFeed, running_job
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -60,17 +59,10 @@ def market() -> Iterator[PastMarket]:
 @pytest.fixture(scope="module")
 def job(_kafka: KafkaServer, _mysql: MySQLServer, stack_settings: Settings, market: PastMarket) -> Iterator[StreamJob]:
     """The running stream processor, with small batches."""
-    fetch_artifacts(stack_settings, "spark")
-    changes = {"mysql_database": "repair", "trades_topic": TOPIC, "symbols": SYMBOLS, "micro_batch_seconds": 0.5}
-    settings = stack_settings.model_copy(
-        update={**changes, "exchange_port": market.port, "max_offsets_per_trigger": 3000}
-    )
-    _mysql.create_database(settings.mysql_database)
-    ensure_topics(_kafka.bootstrap, (*expected_topics(settings), TopicSpec(TOPIC, 3)))
-    job = StreamJob(settings)
-    job.start()
-    yield job
-    job.stop()
+    own = {"mysql_database": "repair", "trades_topic": TOPIC, "symbols": SYMBOLS, "exchange_port": market.port}
+    small = {"micro_batch_seconds": 0.5, "max_offsets_per_trigger": 3000}
+    with running_job(stack_settings, _kafka, _mysql, **own, **small) as job:
+        yield job
 
 
 @pytest.fixture

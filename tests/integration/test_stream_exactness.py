@@ -19,15 +19,15 @@ import pytest
 
 from include.broker.dead_letters import DeadLetter, DeadLetterReason
 from include.broker.offsets import OffsetReader
-from include.broker.topics import DEAD_LETTERS, TopicSpec, ensure_topics, expected_topics
+from include.broker.topics import DEAD_LETTERS
 from include.settings import Settings
 from include.warehouse.reader import WarehouseReader
 from tests.support.archive import archive_file
 from tests.support.averages import read_averages
 from tests.support.producing import read_topic
 from tests.support.reference import ReferenceTrade, load_archive_trades, reference_averages
-from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
-from tests.support.stream_job import StreamJob, TradeFeed, message
+from tests.support.servers import KafkaServer, MySQLServer
+from tests.support.stream_job import StreamJob, TradeFeed, message, running_job
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -40,22 +40,10 @@ START_MS = 1_700_000_040_000
 @pytest.fixture(scope="module")
 def job(_kafka: KafkaServer, _mysql: MySQLServer, stack_settings: Settings) -> Iterator[StreamJob]:
     """The running job, with small batches, so that a fault is likely to hit one."""
-    fetch_artifacts(stack_settings, "spark")
-    settings = stack_settings.model_copy(
-        update={
-            "mysql_database": "stream_exactness",
-            "trades_topic": TOPIC,
-            "symbols": SYMBOLS,
-            "micro_batch_seconds": 0.1,
-            "max_offsets_per_trigger": 3000,
-        }
-    )
-    _mysql.create_database(settings.mysql_database)
-    ensure_topics(_kafka.bootstrap, (*expected_topics(settings), TopicSpec(TOPIC, 3)))
-    job = StreamJob(settings)
-    job.start()
-    yield job
-    job.stop()
+    own = {"mysql_database": "stream_exactness", "trades_topic": TOPIC, "symbols": SYMBOLS}
+    small = {"micro_batch_seconds": 0.1, "max_offsets_per_trigger": 3000}
+    with running_job(stack_settings, _kafka, _mysql, **own, **small) as job:
+        yield job
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from include.broker.dead_letters import DeadLetter, DeadLetterReason
-from include.broker.topics import DEAD_LETTERS, TopicSpec, ensure_topics, expected_topics
+from include.broker.topics import DEAD_LETTERS
 from include.guardrails.memory import MemoryGuardrails
 from include.incidents.memory_store import MemoryIncidentStore
 from include.playbook.ladder import RungId
@@ -31,8 +31,8 @@ from tests.support.averages import read_averages
 from tests.support.job_controller import JobController
 from tests.support.producing import read_topic
 from tests.support.reference import ReferenceTrade, reference_averages
-from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
-from tests.support.stream_job import StreamJob, TradeFeed, message
+from tests.support.servers import KafkaServer, MySQLServer
+from tests.support.stream_job import StreamJob, TradeFeed, message, running_job
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -46,21 +46,9 @@ REQUEST = RunRequest("INC-2026-0001", ScenarioId.STREAM_PROCESSOR_FAILURE, Cause
 
 @pytest.fixture(scope="module")
 def job(_kafka: KafkaServer, _mysql: MySQLServer, stack_settings: Settings) -> Iterator[StreamJob]:
-    fetch_artifacts(stack_settings, "spark")
-    settings = stack_settings.model_copy(
-        update={
-            "mysql_database": "stream_remedies",
-            "trades_topic": TOPIC,
-            "symbols": (SYMBOL,),
-            "micro_batch_seconds": 0.1,
-        }
-    )
-    _mysql.create_database(settings.mysql_database)
-    ensure_topics(_kafka.bootstrap, (*expected_topics(settings), TopicSpec(TOPIC, 3)))
-    job = StreamJob(settings)
-    job.start()
-    yield job
-    job.stop()
+    own = {"mysql_database": "stream_remedies", "trades_topic": TOPIC, "symbols": (SYMBOL,), "micro_batch_seconds": 0.1}
+    with running_job(stack_settings, _kafka, _mysql, **own) as job:
+        yield job
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -175,3 +176,21 @@ def note(backend: Backend, **changes: Any) -> NewEntry:
 def handed(backend: Backend, incident: Incident, run: str = "run 1") -> HandOver:
     """A hand-over to the remediation of a broken broker."""
     return HandOver(incident.id, ScenarioId.KAFKA_DOWN, run, "remediate_kafka_down", backend.now())
+
+
+def hold_lock(backend: Backend, release: threading.Event) -> threading.Thread:
+    """Another writer, who takes its time. Returns when it has the lock."""
+    locked = threading.Event()
+    engine = create_store_engine(backend.url)
+
+    def hold() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE incidents SET reopened = reopened")
+            locked.set()
+            release.wait(30)
+        engine.dispose()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert locked.wait(10)
+    return thread

@@ -7,20 +7,35 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import requests
 from confluent_kafka import Producer
 
 from include.broker.offsets import OffsetReader
+from include.broker.topics import TopicSpec, ensure_topics, expected_topics
 from include.settings import PROJECT_ROOT, Settings
 from include.stack.java import find_java
 from include.stack.running import environment
 from include.warehouse.reader import WarehouseReader
 from tests.support.reference import ReferenceTrade
+from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 from tests.support.waiting import wait_for
+
+
+@contextmanager
+def running_job(settings: Settings, kafka: KafkaServer, mysql: MySQLServer, **changes: Any) -> Iterator[StreamJob]:
+    """A job with a topic and a database of its own (``trades_topic``, ``mysql_database``) on servers of the session."""
+    fetch_artifacts(settings, "spark")
+    own = settings.model_copy(update=changes)
+    mysql.create_database(own.mysql_database)
+    ensure_topics(kafka.bootstrap, (*expected_topics(own), TopicSpec(own.trades_topic, 3)))
+    job = StreamJob(own)
+    job.start()
+    yield job
+    job.stop()
 
 
 class StreamJob:

@@ -17,15 +17,8 @@ from include.incidents.memory_store import MemoryIncidentStore
 from include.incidents.model import EntryKind, HandOver, Incident, IncidentState, NewEntry, NewIncident
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
-from include.remediation.reconcile import (
-    REVIEW_DAG,
-    Case,
-    RunState,
-    WorkKind,
-    review_run,
-    reviewable,
-    work_for,
-)
+from include.remediation.reconcile import Case, RunState, WorkKind, reviewable, work_for
+from include.remediation.run_names import REVIEW_DAG, review_run
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAG = "remediate_kafka_down"

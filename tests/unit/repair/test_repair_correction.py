@@ -12,11 +12,11 @@ from include.repair.correction import Corrected, correct
 from include.repair.recount import Reading, Recount
 from include.runtime.clock import ManualClock
 from include.warehouse.admission import TradeGroup
-from include.warehouse.fixed_point import to_decimal
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.minutes import MinuteKey
 from include.warehouse.sink import BatchSink
-from tests.support.reference import ReferenceAverage, ReferenceTrade, reference_averages
+from tests.support.averages import memory_averages
+from tests.support.reference import ReferenceTrade, reference_averages
 from tests.support.repairing import MemoryCorrectionStore
 from tests.support.trade_groups import START_MS, Feeder, grouped, trade
 
@@ -64,19 +64,7 @@ class Tables:
 
     def assert_is(self, trades: list[ReferenceTrade]) -> None:
         """Every window is the reference's."""
-        found = {
-            (a.symbol, a.window_minutes, a.start * 60_000): ReferenceAverage(
-                to_decimal(a.sma, 8),
-                to_decimal(a.vwap, 8),
-                a.sums.trade_count,
-                to_decimal(a.sums.volume, 8),
-                a.sums.first_trade_id,
-                a.sums.last_trade_id,
-                to_decimal(a.sums.last_price, 8),
-            )
-            for a in self.store.averages.values()
-        }
-        assert found == reference_averages(trades, WINDOWS)
+        assert memory_averages(self.store) == reference_averages(trades, WINDOWS)
 
 
 def test_right_tables_are_left_alone() -> None:

@@ -21,34 +21,10 @@ from include.services.processes import ProcessIdentity, group_members, identify,
 from include.services.supervision import RestartBudget
 from include.services.supervision_report import GaveUp, Pace
 from include.services.supervision_store import Hold, HoldReason, SupervisionStore
+from tests.support.supervising import Lines, Switch
 
 QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=3, window_seconds=60, cooldown_seconds=0.6)
-
-
-@dataclass
-class Switch:
-    """A Dag switch under the test's hand."""
-
-    position: DagSwitch = DagSwitch.ON
-
-    async def ask(self) -> DagSwitch:
-        return self.position
-
-
-@dataclass
-class Lines:
-    """A log under the test's eye."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    warning = info
-
-    def __contains__(self, text: str) -> bool:
-        return any(text in line for line in self.lines)
 
 
 @dataclass

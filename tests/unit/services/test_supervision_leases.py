@@ -25,7 +25,6 @@ from include.incidents.model import NewIncident
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.runtime.clock import ManualClock, SystemClock
-from include.services.dag_switch import DagSwitch
 from include.services.fake import FakeServiceController
 from include.services.guardrail_leases import GuardrailLeases
 from include.services.leases import LeaseAnswer, LeaseReply, NoLeases, ServiceLease, StopOrigin
@@ -33,6 +32,7 @@ from include.services.process_supervisor import ProcessSupervisor
 from include.services.supervision import RestartBudget
 from include.services.supervision_report import Deed, Pace
 from include.services.supervision_store import HoldReason, SupervisionStore
+from tests.support.supervising import Lines, Switch
 
 QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=30, window_seconds=60, cooldown_seconds=60)
@@ -85,24 +85,6 @@ def _about_the_producer(now: datetime) -> NewIncident:
     return NewIncident(scenario, target, cause, Severity.SEV_3, "It is gone.", now, "watch", "because")
 
 
-class On:
-    async def ask(self) -> DagSwitch:
-        return DagSwitch.ON
-
-
-@dataclass
-class Lines:
-    lines: list[str] = field(default_factory=list)
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    warning = info
-
-    def count(self, text: str) -> int:
-        return sum(text in line for line in self.lines)
-
-
 @dataclass
 class Told:
     """News of supervision."""
@@ -137,7 +119,7 @@ class Room:
     @contextlib.asynccontextmanager
     async def supervised(self) -> AsyncIterator[ProcessSupervisor]:
         supervisor = ProcessSupervisor(
-            *("worker", self.controller, self.store, On(), self.budget, self.log, "run 1"),
+            *("worker", self.controller, self.store, Switch(), self.budget, self.log, "run 1"),
             pace=QUICK,
             leases=self.hands.leases(),
             news=self.news,

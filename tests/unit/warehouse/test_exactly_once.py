@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from include.runtime.clock import ManualClock
 from include.warehouse.errors import RecountError
-from include.warehouse.fixed_point import to_decimal
 from include.warehouse.id_ranges import IdRanges
 from include.warehouse.ledger import BatchIdentity
 from include.warehouse.memory_store import MemoryStore
 from include.warehouse.sink import Batch, BatchSink, Outcome
+from tests.support.averages import memory_averages
 from tests.support.reference import ReferenceAverage, ReferenceTrade, reference_averages
 from tests.support.trade_groups import START_MS, Feeder, grouped, trade
 
@@ -29,18 +29,7 @@ class Stream(Feeder):
         super().__init__(self.sink, lambda work: work(self.store))
 
     def averages(self) -> dict[tuple[str, int, int], ReferenceAverage]:
-        return {
-            (a.symbol, a.window_minutes, a.start * 60_000): ReferenceAverage(
-                to_decimal(a.sma, 8),
-                to_decimal(a.vwap, 8),
-                a.sums.trade_count,
-                to_decimal(a.sums.volume, 8),
-                a.sums.first_trade_id,
-                a.sums.last_trade_id,
-                to_decimal(a.sums.last_price, 8),
-            )
-            for a in self.store.averages.values()
-        }
+        return memory_averages(self.store)
 
 
 UNITS = st.integers(1, 10**13).map(lambda units: Decimal(units).scaleb(-8))
