@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.health.probes.base import one_line
-from include.incidents.model import Incident
 from include.playbook.ladder import ByPeople, Rung, RungId
-from include.playbook.names import Cause
 from include.remediation.deadline import Call, DeadlineExceededError
+from include.remediation.diagnosis import current_cause
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, RungOutcome, RungReport, RungWork, RunRequest
 from include.remediation.registry import RUNGS
@@ -86,15 +85,7 @@ def look(work: RungWork) -> Finding:
 
 def left_to_people(tools: Tools, request: RunRequest) -> ByPeople | None:
     """The playbook's word on the incident's cause as it is now, if no machine may touch that."""
-    if not request.incident_id:  # a rehearsal while nothing is open
-        return tools.scenario(request.scenario).left_to_people(request.cause)
-    cause = current_cause(tools.store.incident(request.incident_id), request)
-    return tools.scenario(request.scenario).left_to_people(cause)
-
-
-def current_cause(incident: Incident, request: RunRequest) -> Cause:
-    """The diagnosis as it stands; that of the run's beginning where the incident is about another scenario."""
-    return incident.cause if incident.scenario is request.scenario else request.cause
+    return tools.scenario(request.scenario).left_to_people(current_cause(tools, request))
 
 
 def _wanted_anyway(request: RunRequest, rung_id: RungId, work: RungWork, finding: Finding) -> bool:

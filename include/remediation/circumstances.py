@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from include.remediation.waiting import until
 from include.runtime.clock import SystemClock
 from include.settings import PREFIX, Settings
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS
+from include.stack.ports import bind_error
 
 _DYING_SECONDS = 1.5
 FULL_BYTES = 64 * 1024 * 1024  # with less room neither the broker nor the database starts
@@ -73,13 +73,7 @@ def port_conflict(settings: Settings, service: str, names: Iterable[str]) -> Fin
 
 def holder_of(port: int) -> Holder | None:
     """Who listens on a port of loopback; ``None`` if it is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection in TIME_WAIT is no holder
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return _listener(port) or Holder(port)
-        return None
+    return None if bind_error(port) is None else _listener(port) or Holder(port)
 
 
 def listening_at(pid: int) -> tuple[str, ...]:

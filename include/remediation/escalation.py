@@ -38,7 +38,7 @@ def _cause(incident: Incident, scenario: Scenario) -> str:
     entry = scenario.entry(incident.cause)
     if incident.cause is Cause.UNKNOWN or entry is None:
         return "Cause: not known yet."
-    people = next((each for each in scenario.by_people if each.cause is incident.cause), None)
+    people = scenario.left_to_people(incident.cause)
     also = f" Not for a machine: {people.because} You need: {people.tell}" if people else ""
     return f"Cause as diagnosed: {entry.title}. First: {entry.first}{also}"
 

@@ -13,6 +13,7 @@ from typing import Any
 from include.health.observations import Code, ExchangeFacts, Observation, Outcome, Probe, ProducerFacts
 from include.health.probes.base import failed
 from include.playbook.names import Cause
+from include.remediation.diagnosis import current_cause
 from include.remediation.model import Finding, Need, RunRequest
 from include.remediation.tools import Tools
 from include.runtime.files import write_whole
@@ -63,9 +64,7 @@ class ExchangeLimit:
             return None
 
     def _diagnosed(self) -> bool:
-        incident = self._tools.store.incident(self._request.incident_id)
-        cause = incident.cause if incident.scenario is self._request.scenario else self._request.cause
-        return cause in _LIMITED_CAUSES
+        return current_cause(self._tools, self._request) in _LIMITED_CAUSES
 
 
 def limited_finding(limit: ExchangeLimit, seen: Observation) -> Finding | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from include.guardrails.holders import alive
 from include.guardrails.model import Action, ActionState
+from include.guardrails.settling import dead_actions
 from include.incidents.model import Entry, EntryKind, HandOver, Incident, IncidentState
 from include.playbook.names import Component, Severity
 from include.remediation.run_names import REVIEW_DAG, again, qualified, review_run, split
@@ -67,9 +68,10 @@ class Case:
 RunStates = Callable[[str, str], RunState]  # by Dag id and run id
 
 
-def work_for(now: datetime, cases: Iterable[Case], running: Iterable[Action], states: RunStates) -> tuple[Work, ...]:
+def work_for(now: datetime, cases: Iterable[Case], actions: Iterable[Action], states: RunStates) -> tuple[Work, ...]:
     """All that is to be done now."""
-    found = [_settle(action) for action in running if _dead(action, now)]
+    running = [action for action in actions if action.state is ActionState.RUNNING]
+    found = [_settle(dead.action) for dead in dead_actions(running, now, alive)]
     for case in cases:
         if case.incident.open:
             found += [work for each in case.hand_overs if (work := _of_hand_over(now, case, each, states))]
@@ -82,10 +84,6 @@ def reviewable(incident: Incident) -> bool:
     """A record needs no review, nor does one about the observer alone."""
     over = incident.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW)
     return over and incident.severity is not Severity.SEV_4 and incident.target is not Component.MONITORING
-
-
-def _dead(action: Action, now: datetime) -> bool:
-    return action.state is ActionState.RUNNING and (action.expires_at <= now or alive(action.holder) is False)
 
 
 def _settle(action: Action) -> Work:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from include.health.observations import ClusterFacts, Observation, Outcome, Probe
 from include.health.probes.base import one_line
+from include.remediation.aside import ASIDE, move_aside
 from include.remediation.circumstances import folder_size, full_disk, in_words, port_conflict
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
@@ -22,7 +23,6 @@ READY = "Kafka Server started"
 PORTS = ("kafka_port", "kafka_controller_port")
 START_SECONDS = 30.0  # formatting the new folder takes a second or two
 
-_ASIDE, _FAILED = ".aside-", ".failed-"
 _COMING_SECONDS = 8.0  # a broker that has a process may just be starting
 
 
@@ -62,8 +62,7 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
         """Stop, rename, start."""
         try:
             self.tools.controller.stop(KAFKA, HUNG_STOP_SECONDS)
-            if self._folder.exists():
-                self._aside = self._renamed(_ASIDE)
+            self._aside = move_aside(self._folder, self.tools.now()) or self._aside
             self.tools.controller.start(KAFKA, START_SECONDS)
         except (ServicesError, OSError) as error:
             raise RungError(one_line(error)) from error
@@ -87,8 +86,7 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
             return None
         try:
             self.tools.controller.stop(KAFKA, HUNG_STOP_SECONDS)
-            if self._folder.exists():
-                self._renamed(_FAILED)
+            move_aside(self._folder, self.tools.now(), "failed")
             aside.rename(self._folder)
             self.tools.controller.start(KAFKA, START_SECONDS)
         except ServicesError as error:  # with the old folder it did not come up before either
@@ -117,15 +115,6 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
     def _look(self) -> Observation:
         return self.tools.look(Probe.KAFKA_METADATA)
 
-    def _renamed(self, mark: str) -> Path:
-        """On the same disk, under a name that nothing has yet."""
-        now = f"{self.tools.now():%Y%m%dT%H%M%SZ}"
-        target, number = self._folder.with_name(f"{self._folder.name}{mark}{now}"), 1
-        while target.exists():
-            number += 1
-            target = self._folder.with_name(f"{self._folder.name}{mark}{now}-{number}")
-        return self._folder.rename(target)
-
     def _moved_before(self) -> list[Path]:
         """Newest first."""
-        return sorted(self._folder.parent.glob(f"{self._folder.name}{_ASIDE}*"), reverse=True)
+        return sorted(self._folder.parent.glob(f"{self._folder.name}.{ASIDE}-*"), reverse=True)

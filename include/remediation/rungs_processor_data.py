@@ -7,7 +7,7 @@ from typing import Any
 
 from include.health.observations import AuditFacts, Code, Probe, SchemaFacts
 from include.health.probes.base import one_line
-from include.remediation.checkpoint_folder import move_aside, move_back
+from include.remediation.aside import move_aside, move_back
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
 from include.remediation.processor_view import ProcessorView, facts_of_failure, kafka_refuses, mysql_refuses

@@ -33,15 +33,21 @@ def check_ports(processes: Iterable[Process]) -> None:
 
 
 def _problem(port: int) -> str:
+    error = bind_error(port)
+    if isinstance(error, PermissionError):
+        return "needs privileges that you do not have"
+    return f"is held by {_holder(port)}" if error else ""
+
+
+def bind_error(port: int) -> OSError | None:
+    """Why nobody can listen on a port of loopback now; ``None`` if it is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection in TIME_WAIT is no holder
         try:
             probe.bind(("127.0.0.1", port))
-        except PermissionError:
-            return "needs privileges that you do not have"
-        except OSError:
-            return f"is held by {_holder(port)}"
-        return ""
+        except OSError as error:
+            return error
+        return None
 
 
 def _holder(port: int) -> str:

@@ -89,9 +89,7 @@ async def look(books: Books, api: AirflowApi) -> tuple[Work, ...]:
     """One comparison."""
     from include.remediation.reconcile import RunState, work_for
 
-    cases, running = await asyncio.to_thread(read, books)
-    if not cases and not running:
-        return ()
+    cases, actions = await asyncio.to_thread(read, books)
     known: dict[tuple[str, str], RunState] = {}
     wanted: set[tuple[str, str]] = set()
 
@@ -100,7 +98,7 @@ async def look(books: Books, api: AirflowApi) -> tuple[Work, ...]:
         return known.get((dag_id, run_id), RunState.UNKNOWN)
 
     while True:  # which runs matter shows itself while deciding: ask for those, and decide anew
-        work = work_for(datetime.now(UTC), cases, running, state)
+        work = work_for(datetime.now(UTC), cases, actions, state)
         asked = wanted - known.keys()
         if not asked:
             return work
@@ -108,9 +106,8 @@ async def look(books: Books, api: AirflowApi) -> tuple[Work, ...]:
             known[dag_id, run_id] = await api.run_state(dag_id, run_id)
 
 
-def read(books: Books) -> tuple[list[Case], list[Action]]:
-    """Incidents that are open, or over and not reviewed, and the actions that are said to be running; blocks."""
-    from include.guardrails.model import ActionState
+def read(books: Books) -> tuple[list[Case], tuple[Action, ...]]:
+    """Incidents that are open, or over and not reviewed, and the newest actions; blocks."""
     from include.remediation.reconcile import Case
 
     store = books.store
@@ -118,5 +115,4 @@ def read(books: Books) -> tuple[list[Case], list[Action]]:
         Case(each, store.hand_overs(each.id), store.timeline(each.id), awaits_review=not each.open)
         for each in (*store.open_incidents(), *books.reviews.waiting())
     ]
-    running = [action for action in books.guardrails.actions(limit=50) if action.state is ActionState.RUNNING]
-    return cases, running
+    return cases, books.guardrails.actions(limit=50)

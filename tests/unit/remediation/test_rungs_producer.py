@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -103,6 +104,14 @@ def test_a_diagnosed_limit_is_believed_without_asking(plant: ProducerBench, caus
     for make in (ReconnectFeed, RestartProducer):
         assert make(plant.tools, request).need().need is Need.FORBIDDEN
     assert plant.asked == 0
+
+
+@pytest.mark.parametrize(("cause", "forbidden"), [(Cause.UNKNOWN, False), (Cause.BANNED, True)])
+def test_a_rehearsal_while_nothing_is_open_goes_by_the_cause_it_was_given(
+    plant: ProducerBench, cause: Cause, forbidden: bool
+) -> None:
+    request = replace(plant.request(cause=cause), incident_id="")
+    assert (ExchangeLimit(plant.tools, request).known() is not None) is forbidden
 
 
 @pytest.mark.parametrize("note", ["", "not json", "[]", '{"until": 7}', '{"until": "2001-01-01T00:00:00+00:00"}'])

@@ -1,12 +1,14 @@
-"""The folder of Spark's checkpoint: moved aside and back, never deleted."""
+"""A folder that a process cannot use: moved aside and back on its own disk, never copied, never deleted."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
+ASIDE = "aside"
 
-def move_aside(folder: Path, now: datetime, word: str = "aside") -> Path | None:
+
+def move_aside(folder: Path, now: datetime, word: str = ASIDE) -> Path | None:
     """Give the folder another name beside it, ``<name>.<word>-<UTC time>``; ``None`` if there is no such folder.
 
     Raises ``OSError``.
