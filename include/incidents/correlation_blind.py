@@ -10,29 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.health.observations import Probe
 from include.health.verdicts import State
+from include.incidents.correlation_sight import hiding, looked_at
 from include.incidents.correlation_step import CorrelationLimits, Step, is_requested
 from include.incidents.decisions import Adopt, ClearSymptom, Hold, Merge, Open, Place, Reason, Resolve, Suppress
 from include.incidents.situation import OpenView
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 
-# What a probe looks at, and must be there for it to see anything.
-_LOOKS_AT = {
-    Probe.KAFKA_TCP: Component.KAFKA,
-    Probe.KAFKA_CANARY: Component.KAFKA,
-    Probe.KAFKA_METADATA: Component.KAFKA,
-    Probe.KAFKA_GROUP: Component.KAFKA,
-    Probe.OFFSETS: Component.KAFKA,
-    Probe.PRODUCER: Component.PRODUCER,
-    Probe.EXCHANGE: Component.EXCHANGE,
-    Probe.PROCESSOR: Component.PROCESSOR,
-    Probe.MYSQL_CANARY: Component.MYSQL,
-    Probe.MYSQL_LEDGER: Component.MYSQL,
-    Probe.MYSQL_SCHEMA: Component.MYSQL,
-    Probe.MYSQL_AUDIT: Component.MYSQL,
-    Probe.MYSQL_LOCKS: Component.MYSQL,
-}
 _OWNER = {
     Component.KAFKA: ScenarioId.KAFKA_DOWN,
     Component.PRODUCER: ScenarioId.PRODUCER_SILENT,
@@ -90,8 +74,7 @@ class BlindWatch:
         for each in sorted(step.assessment.blind, key=lambda b: (b.since, b.probe)):
             if each.scenarios:
                 covered |= set(each.scenarios)
-                looks_at = _LOOKS_AT.get(each.probe, Component.HOST)
-                yield _Blind(each.probe, each.since, each.reason, each.scenarios, looks_at)
+                yield _Blind(each.probe, each.since, each.reason, each.scenarios, looked_at(each.probe))
         for scenario in ScenarioId:
             verdict = step.verdict(scenario)
             if verdict.state is not State.UNKNOWN:
@@ -152,7 +135,7 @@ class BlindWatch:
     # --- Blindness that is no fault of the observer
     def _followed_from(self, step: Step, blind: _Blind) -> bool:
         """What the probe looks at is broken, stopped or under suspicion: part of that, or to be seen shortly."""
-        scenarios = self._responsible(step, blind)
+        scenarios = hiding(step, blind.component)
         if not scenarios:
             return False
         self._explained_at[blind.name] = step.at
@@ -166,11 +149,6 @@ class BlindWatch:
             said = _about(step, blind, blind.owner, Reason.ROOT_ON_REQUEST)
             step.decide(Suppress(**said, episode=blind.since))
         return True
-
-    def _responsible(self, step: Step, blind: _Blind) -> list[ScenarioId]:
-        """Scenarios in trouble whose component lies where the probe looks, or above."""
-        above = step.playbook.graph.ancestors(blind.component) | {blind.component}
-        return [s for s in ScenarioId if step.verdict(s).target in above and _in_trouble(step, s)]
 
     def _adopt(self, step: Step, blind: _Blind, scenario: ScenarioId, place: Place) -> None:
         if step.verdict(scenario).state is State.UNKNOWN and scenario not in step.placed:
@@ -221,16 +199,6 @@ class BlindWatch:
                     version=view.incident.version,
                 )
             )
-
-
-def _in_trouble(step: Step, scenario: ScenarioId) -> bool:
-    """It is broken or stopped; or not seen to be healthy yet while its incident is open."""
-    verdict = step.verdict(scenario)
-    if is_requested(verdict):
-        return True
-    if step.is_record(verdict):
-        return False
-    return verdict.state.bad or (verdict.state is State.SUSPECT and scenario in step.placed)
 
 
 def _members(view: OpenView) -> set[ScenarioId]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from include.health.verdicts import State, Verdict
+from include.incidents.correlation_sight import hidden_within
 from include.incidents.correlation_step import (
     CorrelationLimits,
     Step,
@@ -110,9 +111,15 @@ class Healer:
         elif verdict.state is State.SUSPECT and not step.is_record(verdict):
             text = f"Not confirmed any more: {verdict.reason}"
             self._clear(step, view, symptom, Reason.SYMPTOM_NOT_CONFIRMED, text)
-        elif verdict.state is State.UNKNOWN and symptom.symptom is Symptom.NOT_OBSERVABLE:
+        elif self._unseen(step, view, symptom):
             text = f"Still not to be seen, for a reason of its own: {verdict.reason}"
             self._clear(step, view, symptom, Reason.SYMPTOM_UNSEEN, text)
+
+    def _unseen(self, step: Step, view: OpenView, symptom: AttachedSymptom) -> bool:
+        """Not to be seen, and nothing in this incident hides it any more."""
+        unknown = step.verdict(symptom.scenario).state is State.UNKNOWN
+        hidden = unknown and symptom.symptom is Symptom.NOT_OBSERVABLE
+        return hidden and not hidden_within(step, view, symptom.scenario)
 
     def _draining(self, step: Step, view: OpenView, symptom: AttachedSymptom) -> bool:
         """Once, more time for a backlog that is worked off and whose end is known only now."""
