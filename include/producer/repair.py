@@ -177,7 +177,10 @@ class Repairer:
             self._note(error)
             return Step.RATE_LIMITED if isinstance(error, RateLimitedError) else Step.FAILED
         self.last_poll_ok_at = self._clock.monotonic()
+        known = track.sequencer.newest_seen
         self.take(track, page)
+        if track.sequencer.newest_seen > known:
+            track.polled = track.sequencer.newest_seen
         if len(page.rows) >= PAGE_LIMIT:
             del self._polled_at[track.symbol]  # there is more: go on at once
         return Step.POLLED

@@ -1,7 +1,8 @@
 """Quiet market or silent feed? After a silence the exchange itself is asked by REST (the oracle).
 
 A socket that answers pings but carries no data is a real way to fail, and a market without trades is none. Only ids
-can tell them apart: the exchange knows a newer trade than we do, or it does not.
+can tell them apart: the exchange knows a newer trade than the stream has brought, or it does not. What polling has
+brought since the silence began is such a trade, too.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class SilenceWatch:
         self._tracks, self._newest_trade_id, self._clock = tracks, newest_trade_id, clock
         self._timers = {track.symbol: SilenceTimer(now, shortest, _LONGEST_SYMBOL_SILENCE) for track in tracks}
         self._counts = {track.symbol: track.received for track in tracks}
+        self._polled = {track.symbol: track.polled for track in tracks}  # when its silence began
         self._feed = SilenceTimer(now, shortest, _LONGEST_FEED_SILENCE)
         self._latest_symbol = next(iter(self._timers))
         self.last_verdict: Verdict | None = None
@@ -87,6 +89,7 @@ class SilenceWatch:
             symbol, timer = track.symbol, self._timers[track.symbol]
             if track.received != self._counts[symbol]:
                 self._counts[symbol] = track.received
+                self._polled[symbol] = track.polled
                 self._latest_symbol = symbol
                 timer.data(now)
                 self._feed.data(now)
@@ -99,6 +102,7 @@ class SilenceWatch:
         now = self._clock.monotonic()
         for timer in (self._feed, *self._timers.values()):
             timer.start_over(now)
+        self._polled = {track.symbol: track.polled for track in self._tracks}
 
     async def judge(self, symbol: str) -> Verdict:
         """Ask the exchange about a silent symbol."""
@@ -113,7 +117,7 @@ class SilenceWatch:
         return verdict
 
     def feed_silence_seconds(self) -> float:
-        """Seconds since the last trade of any symbol."""
+        """Seconds since the stream brought a trade of any symbol, or since there is another connection."""
         return self._feed.seconds(self._clock.monotonic())
 
     async def _ask(self, track: Track) -> Verdict:
@@ -125,7 +129,8 @@ class SilenceWatch:
         except MarketError as error:
             _log.warning("the exchange cannot be asked", symbol=track.symbol, error=str(error))
             return Verdict.EXCHANGE_UNREACHABLE
-        if newest is None or newest <= track.sequencer.newest_seen:
+        by_polling = track.polled != self._polled[track.symbol]
+        if newest is None or (newest <= track.sequencer.newest_seen and not by_polling):
             return Verdict.QUIET
         waited = 0.0
         while waited < _GRACE_SECONDS:  # a trade that was on its way when the exchange was asked

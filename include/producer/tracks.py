@@ -30,7 +30,8 @@ class Track:
     sequencer: Sequencer
     channel: Channel
     first_id: int = 0  # where it was started
-    received: int = 0  # trades received, repeated ones included
+    received: int = 0  # trades that came by stream, repeated ones included
+    polled: int = UNKNOWN  # newest id that polling brought before the stream did
     newest_event_time_ms: int = 0
     skipped: list[IdRange] = field(default_factory=list)
     exchange_holes: list[IdRange] = field(default_factory=list)

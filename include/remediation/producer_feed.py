@@ -13,18 +13,21 @@ from include.health.probes.health_document import NoDocumentError, read_document
 from include.producer.publisher import PublisherState
 from include.producer.status import Status
 from include.remediation.errors import RungError
-from include.remediation.exchange_limit import ExchangeLimit
-from include.remediation.model import RunRequest
-from include.remediation.rungs_common import is_frozen
+from include.remediation.exchange_limit import ExchangeLimit, limited_finding
+from include.remediation.model import Finding, Need, RunRequest
+from include.remediation.rungs_common import blind_finding, facts_of, is_frozen
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
 from include.services.errors import ServicesError
 from include.services.names import PRODUCER
 
 _ON_THE_WAY_SECONDS = 1.0  # a trade that the exchange has just made is with us by then
-_SILENT_SECONDS = 3.0
+_SILENT_SECONDS = 3.0  # a new connection that works brings a trade by then
 _DOCUMENT_SECONDS = 0.9
+_WITHOUT_STREAM = frozenset({Status.SILENT, Status.POLLING})
 UNACKNOWLEDGED_SECONDS = 5.0  # Kafka usually acknowledges within milliseconds
+
+WORDLESS = frozenset({Status.STARTING, Status.STOPPING})  # it says nothing of its feed yet, or any more
 
 Ids = dict[str, int]
 
@@ -51,6 +54,10 @@ class _Sampling(msgspec.Struct):
     one_in: int = 1
 
 
+class _Symbol(msgspec.Struct):
+    trades_received: int = 0
+
+
 class ProducerDocument(msgspec.Struct):
     """As much of ``/health`` as rungs need beside :class:`ProducerFacts`."""
 
@@ -59,6 +66,12 @@ class ProducerDocument(msgspec.Struct):
     stream: _Stream
     endpoints: list[_Endpoint]
     sampling: _Sampling = msgspec.field(default_factory=_Sampling)
+    symbols: dict[str, _Symbol] = {}
+
+    @property
+    def by_stream(self) -> dict[str, int]:
+        """By symbol: trades that came by stream since this process began; those fetched by REST are not among them."""
+        return {name: symbol.trades_received for name, symbol in self.symbols.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +88,7 @@ class Feed:
     @property
     def silent(self) -> bool:
         """Whether the exchange trades and the stream brings nothing (trades may still come by REST)."""
-        told = self.facts.silent_seconds >= _SILENT_SECONDS and self.facts.status in (Status.SILENT, Status.POLLING)
-        return bool(self.missing) or told
+        return bool(self.missing) or self.facts.status in _WITHOUT_STREAM
 
     def in_words(self) -> str:
         """What stands still, with figures."""
@@ -111,7 +123,9 @@ class ProducerLooks:
         return seen.facts if seen.outcome is Outcome.OK and isinstance(seen.facts, ProducerFacts) else None
 
     def feed(self, facts: ProducerFacts) -> Feed:
-        """Ask the exchange for its newest ids, and wait up to a second for them to arrive."""
+        """Ask the exchange for its newest ids, and wait up to a second for them to arrive; a new connection that has
+        brought nothing gets three.
+        """
         exchange = self.limit.ask()
         newest = {s: i for s, i in newest_ids(exchange).items() if s in facts.symbols}
         seen = [facts]
@@ -120,10 +134,12 @@ class ProducerLooks:
             seen[0] = self.facts() or seen[0]
             return {s: i for s, i in newest.items() if (seen[0].symbols[s].received or -1) < i}
 
+        lacking: Ids = {}
         if newest:
             lacking = until(self._tools.clock, _ON_THE_WAY_SECONDS, missing, lambda found: not found)
-            return Feed(seen[0], exchange, newest, lacking)
-        return Feed(facts, exchange, newest, {})
+        if not lacking and not _has_had_its_time(seen[0]):
+            seen[0] = until(self._tools.clock, _SILENT_SECONDS, lambda: self.facts() or seen[0], _has_had_its_time)
+        return Feed(seen[0], exchange, newest, lacking)
 
     def document(self) -> ProducerDocument | None:
         """``/health`` itself; ``None`` if there is no answer."""
@@ -132,6 +148,26 @@ class ProducerLooks:
             return msgspec.convert(document, ProducerDocument)
         except (NoDocumentError, msgspec.ValidationError):
             return None
+
+
+def _has_had_its_time(facts: ProducerFacts) -> bool:
+    """Whether the present connection is known to bring trades, or is old enough to be judged."""
+    return facts.status not in _WITHOUT_STREAM or facts.silent_seconds >= _SILENT_SECONDS
+
+
+def judged(looks: ProducerLooks, feed: Feed) -> Finding:
+    """Of a producer that answers and publishes."""
+    if (forbidden := limited_finding(looks.limit, feed.exchange)) is not None:
+        return forbidden
+    if feed.silent:
+        return Finding(Need.NEEDED, feed.in_words(), feed.in_facts())
+    if feed.exchange.outcome is Outcome.OK:
+        text = f"btc_producer is {feed.facts.status} and receives what is traded ({in_words(feed.newest)})."
+        return Finding(Need.NOT_NEEDED, text, feed.in_facts())
+    if feed.exchange.outcome is Outcome.BLIND:
+        return blind_finding(feed.exchange, "The exchange")
+    text = f"The exchange does not answer ({feed.exchange.error}): btc_producer tries again by itself."
+    return Finding(Need.NOT_NEEDED, text, {**facts_of(feed.exchange), **feed.in_facts()})
 
 
 def publishes(facts: ProducerFacts) -> bool:

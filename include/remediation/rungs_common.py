@@ -110,9 +110,12 @@ class RestartService(abc.ABC):
         return self.tools.controller.status(self.service).pid
 
     def seconds_left_to_start(self, allowed: float) -> float:
-        """How much longer a process that does not answer yet may just be starting."""
+        """How much longer a process that does not answer yet may just be starting; never more than ``allowed``."""
         started = self.tools.controller.status(self.service).started_at
-        return 0.0 if started is None else max(0.0, allowed - (self.tools.now() - started).total_seconds())
+        if started is None:
+            return 0.0
+        age = max(0.0, (self.tools.now() - started).total_seconds())  # the host's clock may be ahead of ours
+        return max(0.0, allowed - age)
 
     def ended_again(self, ready: str) -> Proof | None:
         """The final word on a process that has ended since its start; ``ready``: see :func:`last_run`."""

@@ -14,11 +14,12 @@ from include.remediation.producer_feed import (
     ProducerDocument,
     ProducerLooks,
     in_words,
-    passed,
+    newest_ids,
     restart_producer,
     through,
 )
 from include.remediation.rungs_common import OnlyWhenNeeded, blind_finding, facts_of
+from include.remediation.stream_watch import Stream, StreamWatch
 from include.remediation.tools import Tools
 from include.runtime.temporary_settings import TemporarySetting
 from include.services.names import PRODUCER
@@ -33,6 +34,8 @@ class SwitchEndpoint(OnlyWhenNeeded):
     def __init__(self, tools: Tools, request: RunRequest) -> None:
         self.tools, self.request = tools, request
         self._looks = ProducerLooks(tools, request)
+        self._watch = StreamWatch(tools, self._looks)
+        self._url: str | None = None
         self._before: Ids = {}
         self._replaced: TemporarySetting | None = None
 
@@ -72,26 +75,33 @@ class SwitchEndpoint(OnlyWhenNeeded):
                     since=self.tools.now().isoformat(timespec="seconds"),
                 )
             )
+        newest = newest_ids(self._looks.limit.ask())
         facts = restart_producer(self.tools)
-        self._before = {}
+        self._url = None
+        self._watch.begin(newest)
         return Work(
             f"btc_producer was restarted; {', '.join(avoid)} is tried last for a time.", {**facts, AVOID: avoid}
         )
 
     def proof(self) -> Proof:
-        """Another endpoint brings trades, and they are acknowledged."""
+        """Another endpoint brings trades, and they are acknowledged; or nothing is traded."""
         facts, document, put = self._looks.facts(), self._looks.document(), self.tools.temporary.get(AVOID)
         if facts is None or document is None or put is None:
             return Proof(False, "btc_producer does not answer yet.")
         reached, url = through(facts), document.stream.url
         told = {"url": url, "through": reached, AVOID: put.value}
-        if url is not None and url not in put.value.split(",") and facts.stream_proven:
-            if self._before and any(i > self._before.get(s, i) for s, i in reached.items()):
-                return Proof(True, f"{url} brings trades, and Kafka acknowledges them ({in_words(reached)}).", told)
-            self._before = self._before or reached
-            if facts.silence_verdict == "quiet" and passed(facts, self._looks.feed(facts).newest):
-                return Proof(True, f"btc_producer is connected to {url}, and nothing is traded.", told)
-        return Proof(False, f"btc_producer is {facts.status}, connected to {url or 'no endpoint'}.", told)
+        if url is None or url in put.value.split(","):
+            return Proof(False, f"btc_producer is {facts.status}, connected to {url or 'no endpoint'}.", told)
+        if url != self._url:  # what came by another connection tells nothing about this one
+            self._url, self._before = url, reached
+            self._watch.count_from(document)
+        seen = self._watch.look(facts, document)
+        told |= seen.facts
+        if seen.stream is Stream.BRINGS and any(i > self._before.get(s, i - 1) for s, i in reached.items()):
+            return Proof(True, f"{url} brings trades, and Kafka acknowledges them ({in_words(reached)}).", told)
+        if seen.stream is Stream.QUIET:
+            return Proof(True, f"btc_producer is connected to {url}. {seen.text}", told)
+        return Proof(False, f"btc_producer is {facts.status}, connected to {url}. {seen.text}", told)
 
     def roll_back(self) -> Work | None:
         """The order of the settings, and a restart with it."""

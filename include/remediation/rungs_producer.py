@@ -1,136 +1,39 @@
-"""Rungs of btc_producer: reconnect to the exchange, restart. For its endpoints see ``rungs_endpoint``, for fewer
-trades ``rungs_frequency``.
-"""
+"""The rung that restarts btc_producer, and the table of all its rungs."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 from collections.abc import Callable
 
 from include.health.observations import Observation, Outcome, Probe, ProducerFacts
 from include.playbook.ladder import RungId
-from include.producer.reconnect_requests import Answer
-from include.producer.status import Status
 from include.remediation.circumstances import full_disk, port_conflict
 from include.remediation.deadline import Call, DeadlineExceededError
-from include.remediation.errors import RungError
 from include.remediation.exchange_limit import limited_finding
 from include.remediation.model import Finding, Need, Proof, RungWork, RunRequest, Work
 from include.remediation.producer_feed import (
-    Feed,
+    WORDLESS,
     Ids,
-    ProducerDocument,
     ProducerLooks,
     in_words,
+    judged,
     newest_ids,
-    passed,
     publishes,
     suspended,
     through,
 )
-from include.remediation.rungs_common import OnlyWhenNeeded, RestartService, blind_finding, facts_of
+from include.remediation.rungs_common import RestartService, blind_finding, facts_of
 from include.remediation.rungs_endpoint import SwitchEndpoint
 from include.remediation.rungs_exchange import ValidateExchange
 from include.remediation.rungs_frequency import ReduceFrequency
+from include.remediation.rungs_reconnect import ReconnectFeed
+from include.remediation.stream_watch import Stream, StreamWatch
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
-from include.services.errors import ServicesError
 from include.services.names import PRODUCER
-from include.services.processes import identify
 
 _STARTING_SECONDS = 6.0  # it answers 1 to 2 s after its start
 _BY_ITSELF_SECONDS = 4.0  # its Kafka client tries again at least every second
 _LIMIT_SECONDS = 1.5  # no answer of the exchange in this time is no refusal
-_ANSWER_SECONDS = 2.0
-_QUIET_LOOK_SECONDS = 2.0  # between two questions to the exchange
-_WORDLESS = frozenset({Status.STARTING, Status.STOPPING})
-
-
-class ReconnectFeed(OnlyWhenNeeded):
-    """The process lives, the exchange trades, and the stream brings nothing: have it open another connection."""
-
-    def __init__(self, tools: Tools, request: RunRequest) -> None:
-        self.tools, self._looks = tools, ProducerLooks(tools, request)
-        self._goal: Ids = {}
-        self._done_at = self._asked_at = tools.clock.monotonic()
-
-    def need(self) -> Finding:
-        """See :class:`include.remediation.model.RungWork`."""
-        if suspended(self.tools):
-            return Finding(Need.NOT_NEEDED, "btc_producer is suspended: it needs a restart, not another connection.")
-        seen = self.tools.look(Probe.PRODUCER)
-        if seen.outcome is Outcome.BLIND:
-            return blind_finding(seen, "btc_producer")
-        facts = seen.facts
-        if not isinstance(facts, ProducerFacts):
-            text = f"btc_producer does not answer ({seen.error}): it needs a restart, not another connection."
-            return Finding(Need.NOT_NEEDED, text, facts_of(seen))
-        if (forbidden := self._looks.limit.known(facts)) is not None:
-            return forbidden
-        if facts.status in _WORDLESS or not publishes(facts):
-            text = f"btc_producer is {facts.status}: another connection to the exchange changes nothing."
-            return Finding(Need.NOT_NEEDED, text, {"status": facts.status})
-        return _judged(self._looks, self._looks.feed(facts))
-
-    def services(self) -> tuple[str, ...]:
-        """See :class:`include.remediation.model.RungWork`."""
-        return (PRODUCER,)
-
-    def do(self) -> Work:
-        """SIGHUP; the producer's own answer says what came of it."""
-        document = self._looks.document()
-        if document is None:
-            raise RungError("btc_producer does not answer any more; it needs a restart.")
-        if document.stream.reconnects_on_request is None:
-            raise RungError("This btc_producer does not know the request to reconnect, and would end of it.")
-        self._goal = newest_ids(self._looks.limit.ask())
-        before = document.stream.last_request
-        self._hang_up(document.pid)
-        self._done_at = self._asked_at = self.tools.clock.monotonic()
-        told = until(self.tools.clock, _ANSWER_SECONDS, self._looks.document, lambda d: _asked_since(d, before))
-        if told is None or told.stream.last_request is None or not _asked_since(told, before):
-            raise RungError(f"btc_producer did not heed the request within {_ANSWER_SECONDS:g} s; it needs a restart.")
-        answer = told.stream.last_request.answer
-        if answer == Answer.REFUSED_MUST_WAIT:
-            raise RungError("btc_producer refused: the exchange wants to be left alone, or it has tried too often.")
-        facts = {"pid": document.pid, "answer": answer, "goal": self._goal, "url": document.stream.url}
-        return Work(f"btc_producer ({document.pid}) was asked to reconnect; its answer: {answer}.", facts)
-
-    def proof(self) -> Proof:
-        """The stream brings trades, and what the exchange had then is in the topic; or nothing is traded."""
-        facts = self._looks.facts()
-        if facts is None:
-            return Proof(False, "btc_producer does not answer.")
-        told = {"through": through(facts), "silent_seconds": facts.silent_seconds, "goal": self._goal}
-        since = self.tools.clock.monotonic() - self._done_at
-        if facts.stream_proven and facts.silent_seconds < since and self._goal and passed(facts, self._goal):
-            return Proof(True, f"Trades come in again: {in_words(through(facts))} are in the topic.", told)
-        now = self.tools.clock.monotonic()
-        if now - self._asked_at >= _QUIET_LOOK_SECONDS:
-            self._asked_at = now
-            feed = self._looks.feed(facts)
-            if feed.newest and not feed.silent and passed(feed.facts, feed.newest):
-                return Proof(True, "Nothing is traded: the newest trades at the exchange are in the topic.", told)
-        return Proof(False, f"No trade has come in by stream for {facts.silent_seconds:.0f} s.", told)
-
-    def roll_back(self) -> Work | None:
-        """A connection has no way back."""
-        return None
-
-    def _hang_up(self, pid: int) -> None:
-        """SIGHUP to the producer's process, if the process host knows it by the same id."""
-        try:
-            hosted = self.tools.controller.status(PRODUCER).pid
-        except ServicesError as error:
-            raise RungError(f"The process host does not tell about btc_producer: {error}") from error
-        process = identify(pid)
-        if hosted != pid or process is None:
-            raise RungError(f"Process {pid} answers for btc_producer, but the process host has {hosted}.")
-        with contextlib.closing(_Descriptor(pid)) as descriptor:
-            if identify(pid) == process:
-                signal.pidfd_send_signal(descriptor.number, signal.SIGHUP)
 
 
 class RestartProducer(RestartService):
@@ -144,7 +47,7 @@ class RestartProducer(RestartService):
         self._looks = ProducerLooks(tools, request)
         self._before: Ids = {}  # what the topic had when the new process found it
         self._exchange_asked = False
-        self._asked_at = tools.clock.monotonic()
+        self._watch = StreamWatch(tools, self._looks)
 
     def answers(self) -> Finding:
         """See :class:`RestartService`."""
@@ -162,7 +65,7 @@ class RestartProducer(RestartService):
         if (found := self._of_publishing(facts)) is not None:
             return found
         self._exchange_asked = True
-        return _judged(self._looks, self._looks.feed(facts))
+        return judged(self._looks, self._looks.feed(facts))
 
     def obstacle(self) -> Finding | None:
         """The exchange forbids it; or, of a process that is gone: a stranger has its port, or the disk is full."""
@@ -175,20 +78,29 @@ class RestartProducer(RestartService):
                 return found
         return None if self._exchange_asked else self._limited()
 
+    def do(self) -> Work:
+        """Ask the exchange what it has, so that a quiet market can be told from a silent stream; then restart."""
+        before = self._ask_shortly()
+        work = super().do()
+        self._watch.begin({} if before is None else newest_ids(before))
+        return work
+
     def proof(self) -> Proof:
-        """It acknowledges more than before; or nothing is traded, and it has all that there is."""
-        facts = self._looks.facts()
-        if facts is None:
+        """Its stream brings trades, and it acknowledges more than before; or nothing is traded, and it has all."""
+        facts, document = self._looks.facts(), self._looks.document()
+        if facts is None or document is None:
             return Proof(False, "btc_producer does not answer yet.")
         reached = through(facts)
         told = {"through": reached, "before": self._before, "status": facts.status}
-        if facts.status not in _WORDLESS:
-            if any(trade_id > self._before.get(symbol, trade_id) for symbol, trade_id in reached.items()):
-                return Proof(True, f"New trades are acknowledged by Kafka: {in_words(reached)}.", told)
-            self._before = {**reached, **self._before}
-            if self._is_quiet(facts):
-                return Proof(True, "Nothing is traded: the newest trades at the exchange are in the topic.", told)
-        return Proof(False, f"btc_producer is {facts.status}, and nothing new is acknowledged yet.", told)
+        if facts.status in WORDLESS:
+            return Proof(False, f"btc_producer is {facts.status}.", told)
+        seen, goes_on = self._watch.look(facts, document), _beyond(reached, self._before)
+        self._before = {**reached, **self._before}
+        told |= seen.facts
+        if seen.stream is Stream.QUIET or (seen.stream is Stream.BRINGS and goes_on):
+            return Proof(True, f"{seen.text} Up to {in_words(reached)} all is in the topic.", told)
+        acknowledged = "acknowledged by Kafka: " + in_words(reached) if goes_on else "nothing new is acknowledged yet"
+        return Proof(False, f"btc_producer is {facts.status}; {acknowledged}. {seen.text}", told)
 
     def _look(self) -> Observation:
         return self.tools.look(Probe.PRODUCER)
@@ -197,11 +109,15 @@ class RestartProducer(RestartService):
         """Whether the exchange would refuse a new process. What does not answer in time does not refuse."""
         if (known := self._looks.limit.known()) is not None:
             return known
+        seen = self._ask_shortly()
+        return None if seen is None else limited_finding(self._looks.limit, seen)
+
+    def _ask_shortly(self) -> Observation | None:
+        """``None``: it does not answer in time."""
         try:
-            seen = Call(self._looks.limit.ask, "look-exchange").result(_LIMIT_SECONDS)
+            return Call(self._looks.limit.ask, "look-exchange").result(_LIMIT_SECONDS)
         except DeadlineExceededError:
             return None
-        return limited_finding(self._looks.limit, seen)
 
     def _of_publishing(self, facts: ProducerFacts) -> Finding | None:
         """``None`` if Kafka takes what it has. A broker that has just come back is found by it within seconds."""
@@ -219,55 +135,19 @@ class RestartProducer(RestartService):
         text = f"{waits}, and the broker is the reason ({canary.error}): a restart would only lose what is held."
         return Finding(Need.FORBIDDEN, text, {**facts_of(canary), "buffered": newest.buffered})
 
-    def _is_quiet(self, facts: ProducerFacts) -> bool:
-        now = self.tools.clock.monotonic()
-        if now - self._asked_at < _QUIET_LOOK_SECONDS:
-            return False
-        self._asked_at = now
-        feed = self._looks.feed(facts)
-        return bool(feed.newest) and not feed.silent and passed(feed.facts, feed.newest)
 
-
-class _Descriptor:
-    """A pidfd: holds the process that has the pid now."""
-
-    def __init__(self, pid: int) -> None:
-        try:
-            self.number = os.pidfd_open(pid)
-        except ProcessLookupError as error:
-            raise RungError("btc_producer has just ended.") from error
-
-    def close(self) -> None:
-        """Free it."""
-        os.close(self.number)
-
-
-def _judged(looks: ProducerLooks, feed: Feed) -> Finding:
-    """Of a producer that answers and publishes."""
-    if (forbidden := limited_finding(looks.limit, feed.exchange)) is not None:
-        return forbidden
-    if feed.silent:
-        return Finding(Need.NEEDED, feed.in_words(), feed.in_facts())
-    if feed.exchange.outcome is Outcome.OK:
-        text = f"btc_producer is {feed.facts.status} and receives what is traded ({in_words(feed.newest)})."
-        return Finding(Need.NOT_NEEDED, text, feed.in_facts())
-    if feed.exchange.outcome is Outcome.BLIND:
-        return blind_finding(feed.exchange, "The exchange")
-    text = f"The exchange does not answer ({feed.exchange.error}): btc_producer tries again by itself."
-    return Finding(Need.NOT_NEEDED, text, {**facts_of(feed.exchange), **feed.in_facts()})
+def _beyond(reached: Ids, before: Ids) -> bool:
+    """Whether any symbol has got further."""
+    return any(trade_id > before.get(symbol, trade_id) for symbol, trade_id in reached.items())
 
 
 def _works(facts: ProducerFacts) -> bool:
-    return publishes(facts) and facts.status not in _WORDLESS
+    return publishes(facts) and facts.status not in WORDLESS
 
 
 def _settled(seen: Observation) -> bool:
     facts = seen.facts
-    return seen.outcome is Outcome.BLIND or (isinstance(facts, ProducerFacts) and facts.status not in _WORDLESS)
-
-
-def _asked_since(document: ProducerDocument | None, before: object) -> bool:
-    return document is not None and document.stream.last_request != before
+    return seen.outcome is Outcome.BLIND or (isinstance(facts, ProducerFacts) and facts.status not in WORDLESS)
 
 
 PRODUCER_RUNGS: dict[RungId, Callable[[Tools, RunRequest], RungWork]] = {

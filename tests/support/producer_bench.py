@@ -57,10 +57,11 @@ def refused(code: Code, seconds: float) -> Observation:
 SILENT = observation(Probe.PRODUCER, Code.TIMEOUT)
 
 
-def document(url: str | None = "ws://a", **more: Any) -> dict[str, Any]:
-    """``/health`` as far as rungs read it."""
+def document(url: str | None = "ws://a", by_stream: int = 0, **more: Any) -> dict[str, Any]:
+    """``/health`` as far as rungs read it. ``by_stream``: trades of the one symbol that came so."""
     stream = {"url": url, "trust": "proven", "reconnects_on_request": 0, "last_request": None}
-    return {"pid": 1, "status": "live", "stream": stream, "endpoints": [], **more}
+    symbols = {SYMBOL: {"trades_received": by_stream}}
+    return {"pid": 1, "status": "live", "stream": stream, "endpoints": [], "symbols": symbols, **more}
 
 
 class ProducerBench:

@@ -67,6 +67,29 @@ async def test_the_exchange_says_what_a_silence_is(
     assert (missing is not None) is (verdict is Verdict.FEED_AT_FAULT)
 
 
+@pytest.mark.parametrize(
+    ("story", "verdict"),
+    [
+        (("connected", "polled"), Verdict.FEED_AT_FAULT),  # the stream should have brought it
+        (("polled", "connected"), Verdict.QUIET),
+        (("polled", "data"), Verdict.QUIET),
+    ],
+)
+async def test_what_polling_brings_meanwhile_is_no_quiet_market(story: tuple[str, ...], verdict: Verdict) -> None:
+    bench = Bench()
+    track = bench.tracks["BTCUSDT"]
+    for step in story:
+        if step == "polled":
+            bench.newest = track.polled = 12
+            track.sequencer.anchor(13)
+        elif step == "connected":
+            bench.watch.start_over()
+        else:
+            bench.data("BTCUSDT")
+    assert await bench.watch.judge("BTCUSDT") is verdict
+    assert track.sequencer.gap() is None
+
+
 async def test_a_quiet_symbol_is_asked_about_less_and_less_often() -> None:
     bench = Bench()
     asked = []

@@ -180,6 +180,17 @@ def test_a_process_that_ended_again_is_not_waited_for(bench: Bench) -> None:
     assert "kafka has ended again: it was ended by signal 9" in proof.text
 
 
+@pytest.mark.parametrize(
+    ("age", "left"), [(0.0, 6.0), (4.0, 2.0), (9.0, 0.0), (-30.0, 6.0)], ids=["new", "young", "old", "a clock ahead"]
+)
+def test_a_process_may_be_starting_no_longer_than_it_is_allowed(bench: Bench, age: float, left: float) -> None:
+    start(bench)
+    started = bench.tools.controller.status("kafka").started_at
+    assert started is not None
+    bench.clock.advance((started - bench.tools.now()).total_seconds() + age)
+    assert Restart(bench).seconds_left_to_start(6.0) == pytest.approx(left, abs=0.01)
+
+
 def test_a_process_that_is_not_collected_yet_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its last words are in its log only when its host has collected it."""
     killed(bench)

@@ -168,6 +168,7 @@ def test_the_setting_is_on_record_and_the_way_back_restores_it(
         plant.tools.temporary.put(_put(earlier, request.incident_id))
     endpoints = [{"url": u, "kind": "rest", "breaker": b} for u, b in breakers.items()]
     plant.documents = [document(url, endpoints=endpoints)]
+    plant.see(told(9), traded(9))
     made = SwitchEndpoint(plant.tools, request)
     made.do()
     put = plant.tools.temporary.get("avoid_endpoints")
@@ -178,6 +179,47 @@ def test_the_setting_is_on_record_and_the_way_back_restores_it(
     left = plant.tools.temporary.get("avoid_endpoints")
     assert (left.value if left else None) == earlier
     assert plant.controller.starts["btc_producer"] == 3
+
+
+BY_A, BY_B, NOWHERE = document("ws://a", 9), document("ws://b", 9), document(None, 9)
+
+
+@pytest.mark.parametrize(
+    ("documents", "looks", "good"),
+    [
+        pytest.param((BY_B, document("ws://b", 10)), (told(100), told(101)), True, id="the other one brings trades"),
+        pytest.param((BY_B, document("ws://b", 10)), (told(100),), False, id="they are not acknowledged"),
+        pytest.param((BY_B,), (told(100), told(140)), False, id="by REST only"),
+        pytest.param((BY_A, document("ws://a", 10)), (told(100), told(101)), False, id="the one to be avoided"),
+        pytest.param((NOWHERE,), (told(100), told(101)), False, id="not connected"),
+        pytest.param((BY_B, document("ws://c", 10)), (told(100), told(101)), False, id="what another one brought"),
+    ],
+)
+def test_what_proves_another_endpoint(
+    plant: ProducerBench, documents: tuple[dict[str, Any], ...], looks: tuple[Any, ...], good: bool
+) -> None:
+    plant.start()
+    plant.documents = [document("ws://a")]
+    plant.see(told(100), traded(100))
+    made = SwitchEndpoint(plant.tools, plant.request(cause=Cause.UNKNOWN))
+    made.do()
+    plant.documents = [*documents]
+    plant.see(*looks, traded(140))
+    assert [made.proof().good for _ in range(3)] == [False, good, good]
+
+
+@pytest.mark.parametrize(("newest", "good"), [(100, True), (140, False)])
+def test_in_a_quiet_market_the_exchange_proves_another_endpoint(plant: ProducerBench, newest: int, good: bool) -> None:
+    plant.start()
+    plant.documents = [document("ws://a")]
+    plant.see(told(100), traded(100))
+    made = SwitchEndpoint(plant.tools, plant.request(cause=Cause.UNKNOWN))
+    made.do()
+    plant.documents = [BY_B]
+    plant.see(told(140, silence_verdict="quiet"), traded(newest))
+    assert not made.proof().good
+    plant.bench.clock.advance(6)
+    assert made.proof().good is good
 
 
 def test_only_the_incident_that_changed_the_order_puts_it_back(plant: ProducerBench) -> None:

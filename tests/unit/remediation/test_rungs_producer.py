@@ -19,7 +19,8 @@ from include.remediation.exchange_limit import ExchangeLimit
 from include.remediation.model import Finding, Need
 from include.remediation.producer_feed import suspended
 from include.remediation.registry import RUNGS
-from include.remediation.rungs_producer import PRODUCER_RUNGS, ReconnectFeed, RestartProducer
+from include.remediation.rungs_producer import PRODUCER_RUNGS, RestartProducer
+from include.remediation.rungs_reconnect import ReconnectFeed
 from include.services.controller import ServiceOutcome
 from include.services.names import PRODUCER
 from tests.support.producer_bench import SILENT, ProducerBench, document, producer_bench, refused, told, traded
@@ -36,6 +37,7 @@ def plant(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProducerBen
 WELL = (told(100), traded(100))
 FEED_SILENT = (told(100, silent_seconds=7.0), traded(140))
 BY_REST = (told(140, silent_seconds=7.0, status="polling", polling=True), traded(140))
+NEW_CONNECTION = told(140, silent_seconds=0.4, status="polling", polling=True)
 KAFKA_OUT = observation(Probe.KAFKA_CANARY, Code.TIMEOUT)
 KAFKA_WELL = observation(Probe.KAFKA_CANARY)
 STUCK = {"oldest_unacknowledged_seconds": 9.0, "buffered": 90, "status": "buffering_kafka_away"}
@@ -54,6 +56,10 @@ Looks = tuple[Observation, ...]
         pytest.param((told(100, silent_seconds=60.0), traded(100)), Need.NOT_NEEDED, Need.NOT_NEEDED, id="quiet"),
         pytest.param(FEED_SILENT, Need.NEEDED, Need.NEEDED, id="feed silent"),
         pytest.param(BY_REST, Need.NEEDED, Need.NEEDED, id="by REST only"),
+        pytest.param((NEW_CONNECTION, traded(140)), Need.NEEDED, Need.NEEDED, id="by REST only, newly connected"),
+        pytest.param(
+            (NEW_CONNECTION, NEW_CONNECTION, told(141), traded(140)), *[Need.NOT_NEEDED] * 2, id="just connected"
+        ),
         pytest.param((SILENT, traded(9)), Need.NOT_NEEDED, Need.NEEDED, id="hung"),
         pytest.param((SILENT, NO_EXCHANGE), Need.NOT_NEEDED, Need.NEEDED, id="hung, and no exchange"),
         pytest.param((SILENT, BANNED), Need.NOT_NEEDED, Need.FORBIDDEN, id="hung, and banned"),
@@ -163,33 +169,46 @@ def test_a_suspended_process_is_killed_and_started_without_waiting(plant: Produc
 
 
 @pytest.mark.parametrize(
-    ("looks", "good"),
+    ("looks", "by_stream", "good"),
     [
-        pytest.param((SILENT,), False, id="no answer"),
-        pytest.param((told(None, status="starting"),), False, id="starting"),
-        pytest.param((told(100, status="catching_up"),), False, id="stands where the topic stood"),
-        pytest.param((told(100), told(101)), True, id="goes on"),
+        pytest.param((SILENT,), 9, False, id="no answer"),
+        pytest.param((told(None, status="starting"),), 9, False, id="starting"),
+        pytest.param((told(100, status="catching_up"),), 9, False, id="stands where the topic stood"),
+        pytest.param((told(100), told(101)), 9, True, id="goes on"),
+        pytest.param((told(100), told(140, status="polling")), 0, False, id="goes on by REST, with a silent stream"),
         pytest.param(
-            (told(120, 100, settled=100, sampling=4), told(120, 100, settled=101, sampling=4)), True, id="part"
+            (told(120, 100, settled=100, sampling=4), told(120, 100, settled=101, sampling=4)), 9, True, id="part"
         ),
     ],
 )
-def test_what_proves_a_restart(plant: ProducerBench, looks: Looks, good: bool) -> None:
+def test_what_proves_a_restart(plant: ProducerBench, looks: Looks, by_stream: int, good: bool) -> None:
     plant.see(*looks, traded(500))
+    plant.documents = [document(pid=7, by_stream=by_stream)]
     made = RestartProducer(plant.tools, plant.request(cause=Cause.UNKNOWN))
     made.do()
     assert any(made.proof().good for _ in range(3)) is good
 
 
-def test_in_a_quiet_market_the_exchange_proves_a_restart(plant: ProducerBench) -> None:
-    plant.see(told(100), traded(100))
+@pytest.mark.parametrize(
+    ("exchange", "good"),
+    [
+        pytest.param((traded(100),), True, id="nothing is traded"),
+        pytest.param((traded(100), traded(140)), False, id="it has traded on"),
+        pytest.param((NO_EXCHANGE, traded(140)), False, id="it did not tell what it had before"),
+    ],
+)
+def test_in_a_quiet_market_the_exchange_proves_a_restart(plant: ProducerBench, exchange: Looks, good: bool) -> None:
+    """What is fetched by REST keeps level with the exchange, whether the stream is silent or the market quiet."""
+    plant.see(told(100), *exchange)
+    plant.documents = [document(pid=7)]
     made = RestartProducer(plant.tools, plant.request(cause=Cause.UNKNOWN))
     made.do()
+    plant.see(told(140))
     assert not made.proof().good
-    plant.bench.clock.advance(2)
+    plant.bench.clock.advance(6)
     proof = made.proof()
-    assert proof.good
-    assert "Nothing is traded" in proof.text
+    assert proof.good is good
+    assert ("Nothing is traded" in proof.text) is good, proof.text
 
 
 # --- reconnecting -----------------------------------------------------------------------------------------------------
@@ -214,8 +233,10 @@ def test_the_request_is_a_signal_and_its_answer_is_awaited(plant: ProducerBench,
     work = made.do()
     assert signals == [signal.SIGHUP]
     assert work.facts["answer"] == "replacing"
-    plant.see(told(140, silent_seconds=9.0), told(139, silent_seconds=0.0), told(140, 140, silent_seconds=0.0))
-    assert [made.proof().good for _ in range(3)] == [False, False, True]  # none by stream; not all; all
+    plant.see(told(140, silent_seconds=0.0), told(139, silent_seconds=0.0), told(140, silent_seconds=0.0))
+    plant.documents = [document(pid=pid), *[document(pid=pid, by_stream=1)] * 2]
+    proofs = [made.proof() for _ in range(3)]
+    assert [proof.good for proof in proofs] == [False, False, True], proofs  # all by REST; not all; all
 
 
 @pytest.mark.parametrize(
@@ -235,24 +256,27 @@ def test_when_the_request_is_in_vain(
     documents: Callable[[int], list[dict[str, Any]]],
     words: str,
 ) -> None:
-    monkeypatch.setattr("include.remediation.rungs_producer._ANSWER_SECONDS", 0.0)
+    monkeypatch.setattr("include.remediation.rungs_reconnect._ANSWER_SECONDS", 0.0)
     plant.documents = documents(plant.start())
     plant.see(*FEED_SILENT)
     with pytest.raises(RungError, match=words):
         ReconnectFeed(plant.tools, plant.request(cause=Cause.UNKNOWN)).do()
 
 
+@pytest.mark.parametrize(("newest", "good"), [(140, True), (150, False)])
 def test_in_a_quiet_market_the_exchange_proves_a_connection(
-    plant: ProducerBench, signals: list[signal.Signals]
+    plant: ProducerBench, signals: list[signal.Signals], newest: int, good: bool
 ) -> None:
     pid = plant.start()
     plant.documents = [_answered(pid, None), _answered(pid, "replacing")]
     plant.see(told(140, silent_seconds=30.0), traded(140))
     made = ReconnectFeed(plant.tools, plant.request(cause=Cause.UNKNOWN))
     made.do()
+    plant.see(told(newest, silent_seconds=0.0), traded(newest))  # REST brings all that there is
     assert not made.proof().good
-    plant.bench.clock.advance(2)
-    assert "Nothing is traded" in made.proof().text
+    plant.bench.clock.advance(6)
+    proof = made.proof()
+    assert ("Nothing is traded" in proof.text, proof.good) == (good, good), proof.text
 
 
 def test_every_rung_of_the_producer_is_registered() -> None:
