@@ -21,7 +21,7 @@ from include.incidents.model import (
     OpenOutcome,
 )
 from include.incidents.recording import locked, record, record_first
-from include.incidents.states import FINAL_STATES, MOVES, REOPENABLE_STATES, allowed, check_move
+from include.incidents.states import FINAL_STATES, MOVES, REOPENABLE_STATES, REVIEWED_SEVERITIES, allowed, check_move
 from include.incidents.symptom_commands import carry_over
 from include.playbook.names import Cause, Severity
 
@@ -37,10 +37,11 @@ NOTED_KINDS = frozenset(
         EntryKind.EVIDENCE_COLLECTED,
         EntryKind.ESCALATED,
         EntryKind.REPAIRED,
-        EntryKind.REVIEWED,
         EntryKind.NOTE,
     }
 )
+
+APPROVED = "approved"  # the ``step`` of a ``REVIEWED`` entry that lets an incident close
 
 
 def open_incident(book: Book, new: NewIncident, now: datetime, reopen: timedelta) -> tuple[Incident, OpenOutcome]:
@@ -62,6 +63,8 @@ def move(book: Book, incident: str, to: IncidentState, *, version: int, entry: N
     if before.version != version:
         raise StaleVersionError(incident, version, before.version)
     check_move(incident, before.state, to, before.severity)
+    if to is IncidentState.CLOSED:
+        _check_approved(book, before)
     if to is IncidentState.MERGED:
         raise IllegalMoveError(
             f"{incident} is merged by the command that names what it is merged into.",
@@ -177,6 +180,23 @@ def _changed(book: Book, row: IncidentRow, after: Incident, entry: NewEntry, now
         raise NotOpenError(f"{after.id} is {after.state}, which is final; it can no longer be changed.")
     row, _ = record(book, row, entry, now, after=after)
     return row.incident
+
+
+def _check_approved(book: Book, incident: Incident) -> None:
+    """Raise :class:`IllegalMoveError` for an incident that does not close before its review is approved."""
+    if incident.severity not in REVIEWED_SEVERITIES:
+        return
+    for entry in reversed(book.entries(incident.id)):
+        if entry.kind is EntryKind.REVIEWED and entry.data.get("step") == APPROVED:
+            return
+        if entry.kind is EntryKind.REOPENED:  # what was approved before is about another outage
+            break
+    raise IllegalMoveError(
+        f"{incident.id} ({incident.severity.label}) cannot be closed: its review is not approved. A person approves it"
+        " in Airflow, in the run of post_incident_review that waits for it; the incident is closed then.",
+        incident.state,
+        (state for state in allowed(incident.state, incident.severity) if state is not IncidentState.CLOSED),
+    )
 
 
 def _check_open(incident: Incident, what: str) -> None:

@@ -47,7 +47,7 @@ class EntryKind(StrEnum):
     EVIDENCE_COLLECTED = "evidence_collected"
     ESCALATED = "escalated"  # handed to people
     REPAIRED = "repaired"  # the data
-    REVIEWED = "reviewed"  # a review was drafted, sent back, or approved
+    REVIEWED = "reviewed"  # a review was drafted, sent back, approved or published: ``step`` says which
     NOTE = "note"  # of a person
 
 

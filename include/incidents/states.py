@@ -27,12 +27,14 @@ FINAL_STATES = frozenset(state for state, moves in MOVES.items() if not moves)
 REOPENABLE_STATES = frozenset(state for state, moves in MOVES.items() if S.REOPENED in moves)
 # A walk may end in these, but not pass through them: each is a statement of its own.
 _STATEMENTS = frozenset({S.REOPENED, S.FALSE_POSITIVE, S.MERGED})
-_REVIEWED = frozenset({Severity.SEV_1, Severity.SEV_2})
+REVIEWED_SEVERITIES = frozenset({Severity.SEV_1, Severity.SEV_2})
 
 
 def allowed(state: S, severity: Severity) -> tuple[S, ...]:
-    """The states that can be reached in one move. SEV-1 and SEV-2 do not close without a review."""
-    unreviewed = state is S.RESOLVED and severity in _REVIEWED
+    """The states that can be reached in one move. SEV-1 and SEV-2 do not close without a review; that it is approved,
+    too, only their timeline tells, so the command that moves them looks there.
+    """
+    unreviewed = state is S.RESOLVED and severity in REVIEWED_SEVERITIES
     return tuple(to for to in MOVES[state] if not (unreviewed and to is S.CLOSED))
 
 

@@ -69,7 +69,7 @@ class IncidentStore(Protocol):
         """One step of the workflow (:mod:`include.incidents.states`), from the ``version`` that the caller has read.
 
         Raises :class:`StaleVersionError`, and :class:`IllegalMoveError`, which says what is allowed. A merge has a
-        command of its own.
+        command of its own. SEV-1 and SEV-2 do not close before their review is approved, as the timeline tells it.
         """
         ...
 

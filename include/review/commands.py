@@ -191,7 +191,7 @@ def _approve(book: ReviewBook, review: Review, answer: Answer) -> Review:
     words = f"Review {review.id} is approved. Root cause: {form.root_cause or 'nothing was said'}"
     actions = [item.model_dump() for item in form.preventive_actions]
     told = {"actions": actions, "comment": answer.comment}
-    _tell(book, review, words, step="approved", actor=answer.by, now=answer.at, **told)
+    _tell(book, review, words, step=commands.APPROVED, actor=answer.by, now=answer.at, **told)
     return review
 
 

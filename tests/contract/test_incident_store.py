@@ -24,7 +24,19 @@ from include.incidents.model import (
 )
 from include.incidents.store import IncidentStore
 from include.playbook.names import Cause, Component, ScenarioId, Severity
-from tests.support.incident_stores import Backend, handed, kinds, new_incident, note, opened, step, symptom, told, walk
+from tests.support.incident_stores import (
+    Backend,
+    approve,
+    handed,
+    kinds,
+    new_incident,
+    note,
+    opened,
+    step,
+    symptom,
+    told,
+    walk,
+)
 
 S = IncidentState
 MYSQL = {"scenario": ScenarioId.MYSQL_NOT_WRITING, "target": Component.MYSQL}
@@ -155,12 +167,15 @@ def test_the_whole_workflow_with_its_timeline(backend: Backend) -> None:
     states = [S.ACKNOWLEDGED, S.MITIGATING, S.MITIGATED, S.VERIFYING, S.RESOLVED, S.IN_REVIEW, S.CLOSED]
     for version, state in enumerate(states, start=2):
         backend.clock.advance(1)
+        if state is S.CLOSED:
+            approve(backend, incident)
         happened = backend.now() - timedelta(milliseconds=500)
         incident = step(backend, incident, state, actor="ops", event_at=happened, data={"rung": version})
         assert (incident.state, incident.version, incident.updated_at) == (state, version, backend.now())
         assert backend.store.incident(incident.id) == incident
         entry = backend.store.timeline(incident.id)[-1]
-        assert (entry.kind, entry.actor, entry.number) == (EntryKind.STATE_CHANGED, "ops", version)
+        number = version + (state is S.CLOSED)  # the approval is a line, and no change
+        assert (entry.kind, entry.actor, entry.number) == (EntryKind.STATE_CHANGED, "ops", number)
         assert (entry.event_at, entry.recorded_at, entry.data["rung"]) == (happened, backend.now(), version)
     assert incident.resolved_at == backend.now() - timedelta(seconds=2.5)
     assert backend.store.verify(incident.id) == ()
@@ -178,6 +193,54 @@ def test_an_illegal_move_says_what_is_allowed_and_writes_nothing(backend: Backen
         step(backend, resolved, S.CLOSED)
     assert backend.store.incident(incident.id) == resolved
     assert len(backend.store.timeline(incident.id)) == 3
+
+
+@pytest.mark.parametrize(
+    ("severity", "read", "line", "closes"),
+    [
+        (Severity.SEV_1, True, {}, True),
+        (Severity.SEV_2, True, {}, True),
+        (Severity.SEV_1, False, {}, False),
+        (Severity.SEV_2, False, {}, False),
+        (Severity.SEV_2, True, {"step": "drafted"}, False),
+        (Severity.SEV_2, True, {"step": "sent_back"}, False),
+        (Severity.SEV_3, False, {}, True),
+        (Severity.SEV_4, False, {}, True),
+    ],
+)
+def test_the_grave_ones_close_only_when_their_review_is_approved(
+    backend: Backend, severity: Severity, read: bool, line: dict[str, str], closes: bool
+) -> None:
+    incident = walk(backend, opened(backend, severity=severity), S.IN_REVIEW)
+    if read:
+        approve(backend, incident, **line)
+    before = backend.store.timeline(incident.id)
+    if closes:
+        assert step(backend, incident, S.CLOSED).state is S.CLOSED
+        return
+    with pytest.raises(IllegalMoveError, match=r"SEV-\d\) cannot be closed: its review is not approved") as refusal:
+        step(backend, incident, S.CLOSED)
+    assert refusal.value.allowed == (S.REOPENED,)
+    assert backend.store.incident(incident.id).state is S.IN_REVIEW
+    assert backend.store.timeline(incident.id) == before
+
+
+def test_what_was_approved_before_it_came_back_does_not_close_it(backend: Backend) -> None:
+    incident = walk(backend, opened(backend), S.IN_REVIEW)
+    approve(backend, incident)
+    incident = walk(backend, step(backend, backend.store.incident(incident.id), S.REOPENED), S.IN_REVIEW)
+    with pytest.raises(IllegalMoveError, match="its review is not approved"):
+        step(backend, incident, S.CLOSED)
+    approve(backend, incident)
+    assert step(backend, backend.store.incident(incident.id), S.CLOSED).state is S.CLOSED
+
+
+def test_an_approval_is_not_noted_by_hand(backend: Backend) -> None:
+    incident = walk(backend, opened(backend), S.IN_REVIEW)
+    with pytest.raises(InvalidEntryError, match="kind reviewed"):
+        backend.store.append(incident.id, note(backend, kind=EntryKind.REVIEWED, data={"step": "approved"}))
+    with pytest.raises(IllegalMoveError):
+        step(backend, incident, S.CLOSED)
 
 
 def test_who_read_an_older_version_must_read_again(backend: Backend) -> None:

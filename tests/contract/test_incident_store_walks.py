@@ -22,7 +22,7 @@ from include.incidents.errors import (
 from include.incidents.model import CLOSED_STATES, EntryKind, HandOver, IncidentState, NewEntry, OpenOutcome
 from include.incidents.states import FINAL_STATES, allowed
 from include.playbook.names import Cause, Component, ScenarioId, Severity
-from tests.support.incident_stores import Backend, memory, new_incident, postgresql, sqlite, symptom, told
+from tests.support.incident_stores import Backend, approve, memory, new_incident, postgresql, sqlite, symptom, told
 from tests.support.postgres import PostgresServer
 from tests.support.walking import run_walks
 
@@ -34,7 +34,7 @@ ONE = st.sampled_from([0, 1, 2, 3])  # which of the known incidents, counted fro
 K = EntryKind
 CHANGES = {  # kinds that tell of a change, which has a command of its own
     *(K.OPENED, K.REOPENED, K.STATE_CHANGED, K.SEVERITY_RAISED, K.CAUSE_CHANGED),
-    *(K.SYMPTOM_ATTACHED, K.SYMPTOM_CLEARED, K.MERGED, K.HANDED_OVER),
+    *(K.SYMPTOM_ATTACHED, K.SYMPTOM_CLEARED, K.MERGED, K.HANDED_OVER, K.REVIEWED),
 }
 
 
@@ -50,6 +50,7 @@ class Known:
     version: int = 1
     entries: int = 1
     reopened: int = 0
+    approved: bool = False  # its review, since it came back last
     resolved_ms: int = 0
     symptoms: dict[ScenarioId, bool] = field(default_factory=dict)  # → whether it is cleared
     handed: set[tuple[ScenarioId, int]] = field(default_factory=set)
@@ -115,6 +116,7 @@ class Walk(RuleBasedStateMachine):
             last.change(
                 state=S.REOPENED,
                 reopened=last.reopened + 1,
+                approved=False,
                 severity=min(severity, last.severity),
                 cause=last.cause if cause is Cause.UNKNOWN else cause,
             )
@@ -129,6 +131,8 @@ class Walk(RuleBasedStateMachine):
         legal = to in allowed(one.state, one.severity) and to is not S.MERGED
         if to is S.REOPENED and self.open_one(one.subject):
             legal = False
+        if to is S.CLOSED and one.severity <= Severity.SEV_2 and not one.approved:
+            legal = False
 
         def do() -> None:
             self.backend.store.move(one.id, to, version=one.version - behind, **told(self.backend))
@@ -141,7 +145,8 @@ class Walk(RuleBasedStateMachine):
             do()
             if to is S.RESOLVED:
                 one.resolved_ms = self._ms()
-            one.change(state=to, reopened=one.reopened + (to is S.REOPENED))
+            back = to is S.REOPENED
+            one.change(state=to, reopened=one.reopened + back, approved=one.approved and not back)
 
     @rule(which=ONE, likely=st.integers(0, 3))
     def move_on(self, which: int, likely: int) -> None:
@@ -150,6 +155,13 @@ class Walk(RuleBasedStateMachine):
         steps = [state for state in allowed(one.state, one.severity) if state not in (S.MERGED, S.FALSE_POSITIVE)]
         if steps:
             self.move(which, steps[likely % len(steps)], 0)
+
+    @rule(which=ONE)
+    def approve(self, which: int) -> None:
+        one = self.pick(which)
+        approve(self.backend, self.backend.store.incident(one.id))
+        one.approved = True
+        one.entries += 1
 
     @rule(which=ONE, severity=st.sampled_from(Severity))
     def raise_severity(self, which: int, severity: Severity) -> None:

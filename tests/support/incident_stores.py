@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import make_url, text
 
+from include.incidents.base_store import BaseIncidentStore
+from include.incidents.commands import APPROVED
 from include.incidents.memory_store import MemoryIncidentStore
 from include.incidents.model import (
     AttachedSymptom,
@@ -23,9 +25,10 @@ from include.incidents.model import (
     NewIncident,
     OpenOutcome,
 )
+from include.incidents.recording import locked, record
 from include.incidents.sql_engine import create_store_engine
 from include.incidents.sql_store import SqlIncidentStore
-from include.incidents.states import path
+from include.incidents.states import REVIEWED_SEVERITIES, path
 from include.incidents.store import IncidentStore
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.runtime.clock import ManualClock
@@ -147,8 +150,22 @@ def step(backend: Backend, incident: Incident, to: IncidentState, **changes: Any
 def walk(backend: Backend, incident: Incident, goal: IncidentState) -> Incident:
     """All moves of the legal way to a state."""
     for state in path(incident.state, goal, incident.severity):
+        if state is IncidentState.CLOSED and incident.severity in REVIEWED_SEVERITIES:
+            approve(backend, incident)
         incident = step(backend, incident, state)
     return incident
+
+
+def approve(backend: Backend, incident: Incident, **data: Any) -> None:
+    """Its review is approved, as the room of the reviews tells it."""
+    tell_review(backend.store, incident.id, backend.now(), **{"step": APPROVED} | data)
+
+
+def tell_review(store: IncidentStore, incident_id: str, now: datetime, **data: Any) -> None:
+    """A line about the review, which no caller can note by hand."""
+    assert isinstance(store, BaseIncidentStore)
+    new = NewEntry(EntryKind.REVIEWED, "ada", "The review is read.", now, data)
+    store.within(lambda book: record(book, locked(book, incident_id), new, now), write=True)
 
 
 def told(backend: Backend, **changes: Any) -> dict[str, Any]:

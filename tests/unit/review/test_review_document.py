@@ -32,6 +32,7 @@ from include.review.document import (
 from include.review.form import parse_form
 from include.review.gather import gather
 from include.review.material import RowFigures
+from tests.support.incident_stores import tell_review
 from tests.support.reviewing import FORM, FRESH, Desk, healed, manual_clock, mysql_away, outage
 
 
@@ -404,7 +405,7 @@ def test_evidence_that_was_collected_first_is_worth_more(desk: Desk, before: boo
     [
         (lambda desk: desk.clock.advance(60), True),
         (lambda desk: setattr(desk.fake, "rows", RowFigures(FRESH, 60, 7, 2, desk.now())), True),  # the age of rows
-        (lambda desk: desk.tell(EntryKind.REVIEWED, "drafted"), True),
+        (lambda desk: tell_review(desk.store, desk.incident.id, desk.now(), step="drafted"), True),
         (lambda desk: desk.walk(IncidentState.IN_REVIEW), True),
         (lambda desk: desk.tell(EntryKind.NOTE, "It was the disk."), False),
         (lambda desk: setattr(desk.fake, "actions", ()), False),
