@@ -199,6 +199,52 @@ async def test_a_ban_is_waited_out_by_every_rung(
             await all_published(settings, topic, exchange)
 
 
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("good_endpoint", [True, False])
+async def test_what_comes_by_rest_proves_no_stream(
+    kafka: KafkaServer, fresh_topic: FreshTopic, stack_settings: Settings, tmp_path: Path, good_endpoint: bool
+) -> None:
+    """The stream is silent and REST works: neither another connection nor a restart has helped, another endpoint has,
+    if there is a good one. Else the ladder is at its end, and people are told.
+    """
+    topic, port = fresh_topic(), free_ports(1)[0]
+    approval = Approval(True, "ada")
+    async with market(60) as exchange, market(60) as deaf:
+        deaf.faults.set(silent=True)
+        exchange.faults.set(silent=not good_endpoint)
+        settings = producer_settings(
+            stack_settings,
+            exchange,
+            home=tmp_path,
+            producer_health_port=port,
+            feed=Feed.LIVE,
+            producer_start_from="oldest",
+            live_stream_endpoints=(deaf.stream_url, exchange.stream_url),
+            live_rest_endpoints=(exchange.rest_url,),
+        )
+        with hosted_producer(settings, topic) as tools:
+            tools.controller.start(PRODUCER, 5)
+            pid = (await status_is(settings, "polling"))["pid"]
+            wanted = request(tools)
+            for rung in (RungId.RECONNECT_FEED, RungId.RESTART_PRODUCER):
+                report = await run(tools, wanted, rung)
+                assert report.outcome is RungOutcome.FAILED, report
+                assert "by stream" in report.text
+                assert report.facts["by_stream"] == dict.fromkeys(SYMBOLS, 0)
+                found = document(settings)
+                assert min(s["acknowledged"] for s in found["symbols"].values()) > 0, "by REST"
+            assert document(settings)["pid"] != pid
+
+            report = await run(tools, wanted, RungId.SWITCH_ENDPOINT, approval)
+            if not good_endpoint:
+                assert report.outcome is RungOutcome.NOT_NEEDED, report
+                assert "No other endpoint brings trades" in report.text
+                return
+            assert report.outcome is RungOutcome.DONE, report
+            assert document(settings)["stream"]["url"] == exchange.stream_url
+            await all_published(settings, topic, exchange)
+
+
 async def test_an_endpoint_that_brings_nothing_is_tried_last_for_a_time(
     kafka: KafkaServer, fresh_topic: FreshTopic, stack_settings: Settings, tmp_path: Path
 ) -> None:
