@@ -65,8 +65,9 @@ class BlindWatch:
             if view.blind:
                 self._sight_back(step, view, found)
         views = [view for view in step.views if view.blind]
+        unexplained = {s for blind in found if not hiding(step, blind.component) for s in blind.scenarios}
         for blind in found:
-            self._decide(step, blind, views)
+            self._decide(step, blind, views, unexplained)
 
     def _found(self, step: Step) -> Iterator[_Blind]:
         """Blind probes first, then what is unknown without one; the longest blindness first."""
@@ -84,8 +85,8 @@ class BlindWatch:
             if scenario not in covered:
                 yield _Blind(scenario, since, verdict.reason, (scenario,), verdict.target)
 
-    def _decide(self, step: Step, blind: _Blind, views: list[OpenView]) -> None:
-        if self._followed_from(step, blind):
+    def _decide(self, step: Step, blind: _Blind, views: list[OpenView], unexplained: set[ScenarioId]) -> None:
+        if self._followed_from(step, blind, unexplained):
             return
         known = next((view for view in views if self._same(view, blind)), None)
         if known is not None:
@@ -133,7 +134,7 @@ class BlindWatch:
         return near or not _members(view).isdisjoint(blind.scenarios)
 
     # --- Blindness that is no fault of the observer
-    def _followed_from(self, step: Step, blind: _Blind) -> bool:
+    def _followed_from(self, step: Step, blind: _Blind, unexplained: set[ScenarioId]) -> bool:
         """What the probe looks at is broken, stopped or under suspicion: part of that, or to be seen shortly."""
         scenarios = hiding(step, blind.component)
         if not scenarios:
@@ -143,7 +144,7 @@ class BlindWatch:
         if place is not None:
             for scenario in blind.scenarios:
                 self._adopt(step, blind, scenario, place)
-            self._merge(step, blind, place)
+            self._merge(step, blind, place, unexplained)
             return True
         if any(is_requested(step.verdict(s)) for s in scenarios):
             said = _about(step, blind, blind.owner, Reason.ROOT_ON_REQUEST)
@@ -155,11 +156,14 @@ class BlindWatch:
             said = _about(step, blind, scenario, Reason.VIEW_TAKEN) | {"target": step.verdict(scenario).target}
             step.decide(Adopt(**said, into=place, symptom=Symptom.NOT_OBSERVABLE, onset=blind.since))
 
-    def _merge(self, step: Step, blind: _Blind, place: Place) -> None:
-        """An incident about the same blindness that was opened a moment before its root was known."""
+    def _merge(self, step: Step, blind: _Blind, place: Place, unexplained: set[ScenarioId]) -> None:
+        """An incident about the same blindness that was opened a moment before its root was known, unless something
+        else is blind there that the root does not explain: that would open it again.
+        """
         for view in step.views:
             young = step.at - view.incident.opened_at.timestamp() <= self._limits.late_root
-            if view.blind and young and view.incident.scenario in blind.scenarios:
+            about_it = view.incident.scenario in blind.scenarios and view.incident.scenario not in unexplained
+            if view.blind and young and about_it:
                 said = _about(step, blind, view.incident.scenario, Reason.ROOT_FOUND_LATE)
                 step.decide(
                     Merge(

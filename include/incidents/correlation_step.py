@@ -10,7 +10,7 @@ from typing import Any
 from include.health.verdicts import Assessment, State, Verdict
 from include.incidents.decisions import Adopt, Decision, Hold, Merge, Open, Place, Reason, Suppress
 from include.incidents.situation import OpenView
-from include.playbook.names import Cause, ScenarioId, Severity
+from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.playbook.playbook import Playbook
 from include.playbook.severity import severity_at_opening
 
@@ -33,7 +33,7 @@ class CorrelationLimits:
 
 class Step:
     """One assessment, the open incidents, and the decisions of this step. ``placed`` tells for each scenario in trouble
-    which incident it belongs to, those that this step opens included.
+    which incident it belongs to, those that this step opens included. Incidents about the observer are not meant.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Step:
         match decision:
             case Open() if decision.cause is not Cause.MONITORING_BLIND and decision.severity is not Severity.SEV_4:
                 self.placed[decision.scenario] = Place(decision.scenario, decision.target)
-            case Adopt() | Merge():
+            case Adopt() | Merge() if decision.into.target is not Component.MONITORING:
                 self.placed[decision.scenario] = decision.into
             case Hold():
                 self.waiting.add(decision.scenario)

@@ -11,7 +11,7 @@ from include.incidents.decisions import Hold, Reason, Suppress
 from include.incidents.model import IncidentState
 from include.incidents.situation import situation_of
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
-from tests.support.correlating import HEALTHY, KAFKA_GONE, MYSQL_RIGHTS, NAMES, UNKNOWN, Desk, record
+from tests.support.correlating import HEALTHY, KAFKA_GONE, MYSQL_RIGHTS, NAMES, UNKNOWN, Desk, record, suspect
 
 K, S, M, P, L = ScenarioId
 C, Y = Cause, Symptom
@@ -123,6 +123,28 @@ def test_a_component_found_broken_a_moment_later_takes_the_blindness_in(desk: De
     desk.show(kafka=KAFKA_GONE)
     desk.run(3)
     assert desk.store.incident(blind.id).merged_into == desk.of("kafka").id
+
+
+def test_what_is_blind_for_two_reasons_keeps_the_observers_incident(desk: Desk) -> None:
+    """MySQL hides its ledger, and not the logs: that incident would be merged and opened again, second by second."""
+    desk.show(mysql=MYSQL_RIGHTS)
+    desk.cannot_see(Probe.MYSQL_LEDGER, "producer", "lag")
+    desk.cannot_see(Probe.LOGS, "producer")
+    done = [d for d in desk.run(100) if not isinstance(d, Hold | Suppress)]
+    assert [(d.kind, d.scenario, d.target) for d in done] == [
+        ("open", M, Component.MYSQL),
+        ("open", P, Component.MONITORING),
+    ]
+
+
+def test_a_suspect_that_the_observer_cannot_see_hides_nothing(desk: Desk) -> None:
+    """What belongs to the observer's incident is not what is broken."""
+    desk.show(stream=suspect(), lag=UNKNOWN)
+    desk.cannot_see(Probe.LOGS, "kafka", "stream")
+    desk.cannot_see(Probe.PROCESSOR, "lag")
+    desk.run(30)
+    assert desk.only().target is Component.MONITORING
+    assert {d.reason for d in desk.decisions if d.kind == "adopt"} == {Reason.SAME_BLINDNESS}
 
 
 def test_a_mere_warning_does_not_explain_blindness(desk: Desk) -> None:
