@@ -5,23 +5,27 @@ Every step may be repeated after a crash. What was left out is a gap in the coun
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from include.health.observations import ProducerFacts
 from include.health.probes.base import one_line
 from include.producer.sampling import BLOCK
+from include.producer.tracks import SymbolState
 from include.remediation.errors import RungError
 from include.remediation.exchange_limit import ExchangeLimit
 from include.remediation.model import RunRequest, Work
 from include.remediation.producer_feed import ProducerLooks, restart_producer
 from include.remediation.tools import Tools
+from include.remediation.waiting import until
 from include.runtime.temporary_settings import TemporarySetting
 from include.services.errors import ServicesError
 from include.services.names import PRODUCER
 
 SAMPLING = "producer_sampling"  # the setting
+_LEVEL_SECONDS = 5.0  # for trades that are being fetched
 _MARGIN = timedelta(seconds=5)  # clocks differ a little: rather too long a time is called sampled than too short a one
 
 
@@ -29,7 +33,7 @@ def begin_reduced_frequency(tools: Tools, request: RunRequest, one_in: int = 4) 
     """Publish one of ``one_in`` blocks of trades from now on. Raises :class:`RungError`; nothing is left out then
     without having been announced.
     """
-    number = _announce(tools, request, one_in)
+    number = _announce(tools, request, one_in, _oldest_left_out(tools, request))
     tools.temporary.put(
         TemporarySetting(
             name=SAMPLING,
@@ -67,11 +71,23 @@ def end_reduced_frequency(tools: Tools, request: RunRequest) -> Work | None:
     return Work(text, {**facts, "notices": notices})
 
 
-def _announce(tools: Tools, request: RunRequest, one_in: int) -> int:
+def _oldest_left_out(tools: Tools, request: RunRequest) -> datetime:
+    """No trade that will be left out is older: what is not published yet is left out in part, too."""
+
+    def level(facts: ProducerFacts | None) -> bool:
+        return facts is not None and all(own.state == SymbolState.LIVE for own in facts.symbols.values())
+
+    facts = until(tools.clock, _LEVEL_SECONDS, ProducerLooks(tools, request).facts, level)
+    if facts is None or not level(facts):
+        raise RungError("Earlier trades are still being fetched, and would be left out without having been announced.")
+    return tools.now() - _MARGIN - timedelta(seconds=facts.oldest_unacknowledged_seconds)
+
+
+def _announce(tools: Tools, request: RunRequest, one_in: int, start: datetime) -> int:
     from include.repair import notices
 
     settings, detail = tools.settings, f"1/{one_in} of the trades, in blocks of {BLOCK} trade ids"
-    kind, start = notices.NoticeKind.SAMPLED, tools.now() - _MARGIN
+    kind = notices.NoticeKind.SAMPLED
     try:
         return notices.announce(settings, kind, settings.symbols, start, detail, incident_id=request.incident_id)
     except SQLAlchemyError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from include.health.observations import ClusterFacts, Observation, Outcome, Probe
@@ -97,19 +98,23 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
 
     def _without_damage(self, status: ServiceStatus, run: LastRun) -> Finding | None:
         """It has come up, or something else keeps it from that."""
-        if status.pid is not None and (finding := self._of_living()) is not None:
+        if status.pid is not None and (finding := self._of_living(status.started_at)) is not None:
             return finding
         if status.pid is None and (conflict := port_conflict(self.tools.settings, KAFKA, PORTS)) is not None:
             return conflict
         return full_disk(KAFKA, self._folder, run.no_space)
 
-    def _of_living(self) -> Finding | None:
+    def _of_living(self, started_at: datetime | None) -> Finding | None:
         """What is to be said of a broker that has a process; ``None``: it does not come up."""
         seen = until(self.tools.clock, _COMING_SECONDS, self._look, lambda each: each.outcome is not Outcome.FAILED)
         if seen.outcome is Outcome.BLIND:
             return blind_finding(seen, "The broker")
         if isinstance(seen.facts, ClusterFacts):
             return Finding(Need.NOT_NEEDED, "The broker has come up with its log folder.", facts_of(seen))
+        age = 0.0 if started_at is None else (self.tools.now() - started_at).total_seconds()
+        if age < START_SECONDS:  # it names what it finds damaged, and mends it
+            text = f"The broker started {max(0.0, age):.0f} s ago and may still be mending its log."
+            return Finding(Need.NOT_NEEDED, text, facts_of(seen))
         return None
 
     def _look(self) -> Observation:

@@ -31,13 +31,20 @@ from tests.support.remediating import Bench, observation
 SYMBOL = "BTCUSDT"
 
 
-def told(received: int | None, acknowledged: int | None = None, *, settled: int | None = None, **more: Any) -> Any:
+def told(
+    received: int | None,
+    acknowledged: int | None = None,
+    *,
+    settled: int | None = None,
+    state: str = "live",
+    **more: Any,
+) -> Any:
     """``PRODUCER``: ids of one symbol, and other facts."""
     own = ProducerSymbolFacts(
         received=received,
         acknowledged=received if acknowledged is None else acknowledged,
         event_age_seconds=0.1,
-        state="live",
+        state=state,
         settled=settled,
     )
     return producer(symbols={SYMBOL: own}, **more)

@@ -305,6 +305,7 @@ async def test_polling_takes_whatever_comes_next() -> None:
     assert not bench.repairer.polls_answered()
     assert await bench.steps(3) == [Step.POLLED] * 3
     assert bench.published() == list(range(2500))
+    assert bench.track.polled == 2499
     assert bench.repairer.polls_answered()
     bench.clock.advance(60)
     assert not bench.repairer.polls_answered()

@@ -64,6 +64,7 @@ def plant(bench: Bench, board: Notices, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(processor_view, "read_document", lambda *_: {})
     with producer_bench(bench, monkeypatch) as made:
         made.start()
+        made.see(told(9))
         yield made
 
 
@@ -158,6 +159,29 @@ def test_what_proves_it(plant: ProducerBench, later: Observation, good: bool) ->
     rung.need()
     plant.see(told(9, sampling=4), offsets(40_000, 10_000, 9.0), later)
     assert rung.proof().good is good
+
+
+@pytest.mark.parametrize(
+    ("look", "seconds"),
+    [
+        pytest.param(told(9), 5, id="level"),
+        pytest.param(told(9, oldest_unacknowledged_seconds=40.0), 45, id="Kafka has not taken all yet"),
+        pytest.param(told(9, state="behind"), None, id="earlier trades are being fetched"),
+        pytest.param(told(9, state="starting"), None, id="nobody knows where it goes on"),
+        pytest.param(SILENT, None, id="no answer"),
+    ],
+)
+def test_no_trade_is_left_out_that_is_older_than_the_notice(
+    plant: ProducerBench, board: Notices, look: Observation, seconds: float | None
+) -> None:
+    plant.see(look)
+    if seconds is None:
+        with pytest.raises(RungError, match="without having been announced"):
+            begin_reduced_frequency(plant.tools, request(plant))
+        assert (board.rows, plant.tools.temporary.all(), plant.controller.starts["btc_producer"]) == ([], (), 1)
+        return
+    begin_reduced_frequency(plant.tools, request(plant))
+    assert (plant.tools.now() - board.rows[0].start).total_seconds() == pytest.approx(seconds)
 
 
 def test_what_cannot_be_announced_does_not_begin(plant: ProducerBench, board: Notices) -> None:

@@ -210,11 +210,20 @@ def test_only_named_damage_is_moved_aside(bench: Bench, log: tuple[str, ...], ne
     assert (found.need, words in found.text) == (need, True), found.text
 
 
-@pytest.mark.parametrize(("seen", "need"), [(cluster(), Need.NOT_NEEDED), (NO_METADATA, Need.NEEDED)])
-def test_a_broker_that_has_come_up_keeps_its_log(bench: Bench, seen: Observation, need: Need) -> None:
+@pytest.mark.parametrize(
+    ("age", "seen", "need"),
+    [
+        (60.0, cluster(), Need.NOT_NEEDED),
+        (60.0, NO_METADATA, Need.NEEDED),
+        (5.0, NO_METADATA, Need.NOT_NEEDED),  # it names what it mends
+    ],
+)
+def test_a_broker_that_has_come_up_or_still_may_keeps_its_log(
+    bench: Bench, age: float, seen: Observation, need: Need
+) -> None:
     log_folder(bench)
     dead(bench)
-    running(bench)
+    running(bench, age)
     log = bench.tools.settings.log_dir / "kafka.log"
     log.write_text(
         f"2030-01-01T00:00:00.000Z [ERROR] Kafka$: Exiting\n{DAMAGE.format(folder=broker_data(bench.tools.settings))}\n"
