@@ -41,7 +41,10 @@ NOTED_KINDS = frozenset(
     }
 )
 
-APPROVED = "approved"  # the ``step`` of a ``REVIEWED`` entry that lets an incident close
+# Steps of a review, as entries name them (``step`` in their data).
+APPROVED = "approved"  # of a ``REVIEWED`` entry: it lets an incident close
+SENT_BACK = "sent_back"
+NOT_PUBLISHED = "not_published"  # its files could not be written then
 
 
 def open_incident(book: Book, new: NewIncident, now: datetime, reopen: timedelta) -> tuple[Incident, OpenOutcome]:

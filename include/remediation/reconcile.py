@@ -14,13 +14,17 @@ from typing import Any
 from include.guardrails.holders import alive
 from include.guardrails.model import Action, ActionState
 from include.guardrails.settling import dead_actions
+from include.incidents.commands import APPROVED, NOT_PUBLISHED, SENT_BACK
 from include.incidents.model import Entry, EntryKind, HandOver, Incident, IncidentState
 from include.playbook.names import Component, Severity
 from include.remediation.run_names import REVIEW_DAG, again, qualified, review_run, split
 
 START_SECONDS = 15.0  # that a run which was recorded may need to appear
 REVIEW_SECONDS = 20.0  # after the end of an incident; its own remediation starts the review before, as a rule
+PUBLISH_SECONDS = 30.0  # after the approval; its own run publishes it at once, and tries again
+PUBLISH_AGAIN_SECONDS = 600.0  # a full disk is not emptied by trying, and each try is a line in the timeline
 TRIES = 2  # remediation runs of one hand-over that died; then people
+REVIEW_TRIES = 3  # runs of a review that ended although nobody had answered; each may have waited for a month
 
 
 class RunState(StrEnum):
@@ -40,12 +44,16 @@ class WorkKind(StrEnum):
     START = "start"  # a remediation that was handed over and never began
     AGAIN = "again"  # one that died without a word
     ESCALATE = "escalate"  # the second one that died: people
-    REVIEW = "review"  # an incident is over and nobody has drafted its review
+    REVIEW = "review"  # an incident is over, and no run drafts its review or waits for the answer
+    PUBLISH = "publish"  # a review was approved, and its files are not there
+    REMIND = "remind"  # runs of a review died again and again: people
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One piece. ``dag_id``, ``run_id`` and ``conf``: the run to be started, for those that start one."""
+    """One piece. ``dag_id``, ``run_id`` and ``conf``: the run to be started, for those that start one. ``review``: the
+    one to be published.
+    """
 
     kind: WorkKind
     incident_id: str
@@ -53,16 +61,20 @@ class Work:
     dag_id: str = ""
     run_id: str = ""
     conf: dict[str, Any] = field(default_factory=dict)
+    review: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An incident that is open, or over and not reviewed. ``entries``: its timeline."""
+    """An incident that is open, or over and its review not finished. ``entries``: its timeline. ``awaits_review``: the
+    draft or a person's answer to it is missing. ``approved``: the review that is to be published.
+    """
 
     incident: Incident
     hand_overs: tuple[HandOver, ...]
     entries: tuple[Entry, ...]
     awaits_review: bool = False
+    approved: str = ""
 
 
 RunStates = Callable[[str, str], RunState]  # by Dag id and run id
@@ -75,6 +87,8 @@ def work_for(now: datetime, cases: Iterable[Case], actions: Iterable[Action], st
     for case in cases:
         if case.incident.open:
             found += [work for each in case.hand_overs if (work := _of_hand_over(now, case, each, states))]
+        elif case.approved:
+            found += _publish(now, case)
         elif case.awaits_review and (work := _review(now, case, states)):
             found.append(work)
     return tuple(found)
@@ -117,15 +131,53 @@ def _escalated(case: Case, run: str) -> bool:
 
 
 def _review(now: datetime, case: Case, states: RunStates) -> Work | None:
+    """A run for the round that is due, unless one lives. Each time that a person sent the review back ended a round."""
     incident = case.incident
     if not reviewable(incident) or now - incident.updated_at < timedelta(seconds=REVIEW_SECONDS):
         return None
-    for hand_over in case.hand_overs:
-        dag_id, run = split(hand_over.remediation)
-        if run and states(dag_id, run) in (RunState.ALIVE, RunState.UNKNOWN):
-            return None  # it is still repairing the data, and starts the review itself
-    run = review_run(incident)
-    if states(REVIEW_DAG, run) is not RunState.MISSING:
-        return None
-    because = f"{incident.id} is {incident.state}, and its review has not been drafted."
-    return Work(WorkKind.REVIEW, incident.id, because, REVIEW_DAG, run, {"incident_id": incident.id})
+    done = _sent_back(case.entries)
+    for number in range(done + 1, done + 1 + REVIEW_TRIES):
+        run = review_run(incident, number)
+        state = states(REVIEW_DAG, run)
+        if state in (RunState.ALIVE, RunState.UNKNOWN) or (number == 1 and _still_repairing(case, states)):
+            return None
+        if state is RunState.MISSING:
+            because = f"{incident.id} is {incident.state}, and no run of {REVIEW_DAG} works on its review."
+            conf = {"incident_id": incident.id, "round": number}
+            return Work(WorkKind.REVIEW, incident.id, because, REVIEW_DAG, run, conf)
+    because = (
+        f"{REVIEW_TRIES} runs of {REVIEW_DAG} for {incident.id} have ended, and nobody has answered its review. Trigger"
+        f" {REVIEW_DAG} by hand with this incident when you are ready to read it."
+    )
+    return None if _told(case.entries, because) else Work(WorkKind.REMIND, incident.id, because)
+
+
+def _still_repairing(case: Case, states: RunStates) -> bool:
+    """Its remediation may be repairing the data, and starts the review itself."""
+    runs = (split(hand_over.remediation) for hand_over in case.hand_overs)
+    return any(states(dag_id, run) in (RunState.ALIVE, RunState.UNKNOWN) for dag_id, run in runs if run)
+
+
+def _sent_back(entries: Iterable[Entry]) -> int:
+    """How often since the incident came back last."""
+    number = 0
+    for entry in entries:
+        if entry.kind is EntryKind.REOPENED:
+            number = 0
+        elif entry.kind is EntryKind.REVIEWED and entry.data.get("step") == SENT_BACK:
+            number += 1
+    return number
+
+
+def _told(entries: Iterable[Entry], because: str) -> bool:
+    return any(entry.data.get("because") == because for entry in entries)
+
+
+def _publish(now: datetime, case: Case) -> list[Work]:
+    """Not while its own run may be about to, nor soon after it could not be done."""
+    waits = {APPROVED: PUBLISH_SECONDS, NOT_PUBLISHED: PUBLISH_AGAIN_SECONDS}
+    for entry in case.entries:
+        if now - entry.recorded_at < timedelta(seconds=waits.get(str(entry.data.get("step")), 0.0)):
+            return []
+    because = f"The review {case.approved} is approved, and nobody has published it."
+    return [Work(WorkKind.PUBLISH, case.incident.id, because, review=case.approved)]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, or_, select, update
 
 from include.incidents import sql_rows
 from include.incidents.book import Book
@@ -22,6 +22,7 @@ from include.review.model import OPEN_STATES, ActionState, Answer, OpenAction, R
 from include.review.tables import ACTION_ITEMS, REVIEWS
 
 _OPEN = REVIEWS.c.state.in_([state.value for state in sorted(OPEN_STATES)])
+_IN_REVIEW = INCIDENTS.c.state == IncidentState.IN_REVIEW.value
 
 
 class ReviewBook:
@@ -64,17 +65,12 @@ class ReviewBook:
 
     def waiting(self, mildest: Severity) -> tuple[Incident, ...]:
         """See :meth:`include.review.reviews.Reviews.waiting`."""
-        columns = INCIDENTS.c
-        has_open = select(REVIEWS.c.incident_id).where(REVIEWS.c.incident_id == columns.id, _OPEN).exists()
-        wanted = select(INCIDENTS).where(
-            columns.severity <= mildest.value,
-            or_(
-                columns.state == IncidentState.RESOLVED.value,  # what is open is of before it came back
-                (columns.state == IncidentState.IN_REVIEW.value) & ~has_open,
-            ),
-        )
-        rows = self._connection.execute(wanted.order_by(columns.opened_at, columns.id)).mappings()
-        return tuple(sql_rows.incident_row(row).incident for row in rows)
+        resolved = INCIDENTS.c.state == IncidentState.RESOLVED.value  # what is open then is of before it came back
+        return self._incidents(mildest, or_(resolved, _IN_REVIEW & ~_has(_OPEN)))
+
+    def unanswered(self, mildest: Severity) -> tuple[Incident, ...]:
+        """See :meth:`include.review.reviews.Reviews.unanswered`."""
+        return self._incidents(mildest, _IN_REVIEW & _has(REVIEWS.c.state == ReviewState.DRAFTED.value))
 
     def add(self, review: Review) -> None:
         """A new version."""
@@ -118,12 +114,24 @@ class ReviewBook:
             for row in rows
         )
 
+    def _incidents(self, mildest: Severity, where: ColumnElement[bool]) -> tuple[Incident, ...]:
+        """Oldest first."""
+        columns = INCIDENTS.c
+        wanted = select(INCIDENTS).where(columns.severity <= mildest.value, where)
+        rows = self._connection.execute(wanted.order_by(columns.opened_at, columns.id)).mappings()
+        return tuple(sql_rows.incident_row(row).incident for row in rows)
+
     def _one(self, wanted: Select[Any]) -> Review | None:
         row = self._connection.execute(wanted).mappings().first()
         return _review(row) if row else None
 
     def _all(self, wanted: Select[Any]) -> tuple[Review, ...]:
         return tuple(_review(row) for row in self._connection.execute(wanted).mappings())
+
+
+def _has(where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of an incident: one of its reviews is so."""
+    return select(REVIEWS.c.incident_id).where(REVIEWS.c.incident_id == INCIDENTS.c.id, where).exists()
 
 
 def _columns(review: Review) -> dict[str, Any]:

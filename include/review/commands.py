@@ -111,13 +111,19 @@ def check_publishable(book: ReviewBook, name: str) -> Review:
     review = find(book, name)
     if review.state not in _ANSWERED:
         raise ReviewError(f"{name} is {_words(review)}; a review is published when a person has approved it.")
-    row = book.incidents.row(review.incident_id)
-    if row is not None and row.incident.state not in (IncidentState.IN_REVIEW, IncidentState.CLOSED):
+    if state := came_back(book, review):
         raise ReviewError(
-            f"{review.incident_id} is {row.incident.state}: it came back after {name} was drafted. Its review is"
-            " drafted anew when it is resolved."
+            f"{review.incident_id} is {state}: it came back after {name} was drafted. Its review is drafted anew when"
+            " it is resolved."
         )
     return review
+
+
+def came_back(book: ReviewBook, review: Review) -> IncidentState | None:
+    """The state of an incident that was reopened after its review was drafted."""
+    row = book.incidents.row(review.incident_id)
+    state = row.incident.state if row else None
+    return None if state in (IncidentState.IN_REVIEW, IncidentState.CLOSED) else state
 
 
 def put_published(
@@ -200,7 +206,7 @@ def _send_back(book: ReviewBook, review: Review, answer: Answer) -> Review:
     review = replace(review, state=state, answer=answer)
     book.put(review)
     words = f"Review {review.id} is sent back: {answer.comment or 'without a comment'}"
-    _tell(book, review, words, step="sent_back", actor=answer.by, now=answer.at, comment=answer.comment)
+    _tell(book, review, words, step=commands.SENT_BACK, actor=answer.by, now=answer.at, comment=answer.comment)
     return review
 
 

@@ -43,12 +43,17 @@ class Reports:
         write_whole(self.folder / review.incident_id / f"{review.incident_id}-timeline.md", render_timeline(review))
         return Written(files, {kind: hashlib.sha256(text.encode()).hexdigest() for kind, text in texts.items()})
 
-    def write_index(self, published: Callable[[], Iterable[Review]]) -> None:
-        """Write the index of what ``published`` gives; it is asked while nobody else writes the index."""
-        with self._locked():
-            reviews = tuple(published())
+    @contextmanager
+    def writing_index(self) -> Iterator[Callable[[Iterable[Review]], None]]:
+        """Within it, nobody else writes the index; what it gives writes it, of all published reviews."""
+
+        def write(published: Iterable[Review]) -> None:
+            reviews = tuple(published)
             write_whole(self.folder / "index.md", _index(reviews, "markdown"))
             write_whole(self.folder / "index.html", page(_TITLE, _index(reviews, "html")))
+
+        with self._locked():
+            yield write
 
     def published(self, review: Review) -> PublishedReview:
         """Where its files are."""

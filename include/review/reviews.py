@@ -75,12 +75,20 @@ class Reviews:
 
     def publish(self, review_id: str) -> PublishedReview:
         """Write an approved review as Markdown and HTML under ``<home>/reports``, with an index of all, and close its
-        incident. Doing it again changes nothing, and brings back files that were lost. Raises :class:`ReviewError`.
+        incident. Doing it again changes nothing, and brings back files that were lost. Raises :class:`ReviewError`, and
+        :class:`OSError` when the files cannot be written.
+
+        A death at any line leaves the review approved, with its incident in review, or published with all its files.
         """
         review = self._read(lambda book: commands.check_publishable(book, review_id))
         written = self._reports.write(review)
-        self._do(lambda book: commands.put_published(book, review_id, written.files, written.hashes, self._now()))
-        self._reports.write_index(lambda: self._read(lambda book: book.in_state(ReviewState.PUBLISHED)))
+        with self._reports.writing_index() as write_index:
+
+            def put(book: ReviewBook) -> None:
+                commands.put_published(book, review_id, written.files, written.hashes, self._now())
+                write_index(book.in_state(ReviewState.PUBLISHED))  # before the commit: what is published is in it
+
+            self._do(put)
         return self._reports.published(review)
 
     def review(self, review_id: str) -> Review:
@@ -101,9 +109,18 @@ class Reviews:
         """
         return self._read(lambda book: book.waiting(mildest))
 
+    def unanswered(self, mildest: Severity = Severity.SEV_3) -> tuple[Incident, ...]:
+        """Incidents whose draft waits for a person's answer, oldest first."""
+        return self._read(lambda book: book.unanswered(mildest))
+
     def approved(self) -> tuple[Review, ...]:
-        """Reviews that wait to be published, newest first."""
-        return self._read(lambda book: book.in_state(ReviewState.APPROVED))
+        """Reviews that wait to be published, newest first: their incidents have not come back since."""
+
+        def look(book: ReviewBook) -> tuple[Review, ...]:
+            approved = book.in_state(ReviewState.APPROVED)
+            return tuple(review for review in approved if not commands.came_back(book, review))
+
+        return self._read(look)
 
     def open_actions(self) -> tuple[OpenAction, ...]:
         """Preventive actions that were agreed on and are open, those due first first."""

@@ -38,7 +38,9 @@ Dag ends as soon as there is work, or quietly after ten minutes; the next one be
 | an action whose process died in the middle | records it as abandoned, gives its locks back, starts every process that it left stopped |
 | an incident that was handed over and whose remediation never began | starts it, under the name that it was given |
 | a remediation that ended without a word | starts it once more; the second time it hands the incident to people |
-| an incident that is over and has no review | starts `post_incident_review` |
+| an incident that is over, and no run drafts its review or waits for your answer | starts `post_incident_review`: nothing that was written is lost |
+| three such runs that ended without an answer | writes into the timeline that a person must start it |
+| a review that was approved and is not published after half a minute | publishes it and closes its incident; if the files cannot be written, again every ten minutes |
 
 It never judges whether something is broken (the health Dags do), and never does a remedy itself. When nobody can tell what became
 of a run, it waits. Switching this Dag off is safe: everything is found when it is switched on again.

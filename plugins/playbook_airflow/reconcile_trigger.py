@@ -107,12 +107,15 @@ async def look(books: Books, api: AirflowApi) -> tuple[Work, ...]:
 
 
 def read(books: Books) -> tuple[list[Case], tuple[Action, ...]]:
-    """Incidents that are open, or over and not reviewed, and the newest actions; blocks."""
+    """Incidents that are open, or over and their review not finished, and the newest actions; blocks."""
     from include.remediation.reconcile import Case
 
-    store = books.store
+    store, reviews = books.store, books.reviews
     cases = [
         Case(each, store.hand_overs(each.id), store.timeline(each.id), awaits_review=not each.open)
-        for each in (*store.open_incidents(), *books.reviews.waiting())
+        for each in (*store.open_incidents(), *reviews.waiting(), *reviews.unanswered())
     ]
+    for review in reviews.approved():
+        incident = store.incident(review.incident_id)
+        cases.append(Case(incident, (), store.timeline(incident.id), approved=review.id))
     return cases, books.guardrails.actions(limit=50)

@@ -1,4 +1,4 @@
-"""The tasks of the reconciler: look → settle what died → start the runs that are missing."""
+"""The tasks of the reconciler: look → settle what died, publish what was approved, start the runs that are missing."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def reconcile_workflow() -> None:
 
         return settle_and_escalate(work)
 
+    @task(task_id="publish_reviews", **_STEP)
+    def publish_reviews(work: list[dict[str, Any]]) -> list[str]:
+        """Reviews that were approved, and whose run died before their files were there."""
+        from playbook_airflow import reconcile_steps
+
+        return reconcile_steps.publish_reviews(work)
+
     @task(task_id="missing_runs", **_STEP)
     def missing_runs(work: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The runs that are to be started."""
@@ -59,5 +66,6 @@ def reconcile_workflow() -> None:
     work: Any = ReconcileSensor(task_id="look", **_STEP).output
     runs: Any = missing_runs(work)
     settled: Any = settle(work)
+    publish_reviews(work)
     settled >> runs
     TriggerDagRunOperator.partial(task_id="start_runs", **ONCE, **_STEP).expand_kwargs(runs)

@@ -11,6 +11,7 @@ from include.incidents.migrate import migrate
 from tests.support.guarding import Guard
 from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.postgres import PostgresServer
+from tests.support.review_office import Office
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +69,14 @@ def bare_database(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield from _closing(sqlite(request.getfixturevalue("tmp_path")))
     else:
         yield from _closing(postgresql(request.getfixturevalue("postgres")))
+
+
+@pytest.fixture
+def office(database: Backend, tmp_path: Path) -> Iterator[Office]:
+    """Reviews on each kind of incident store that has a database; no incident yet."""
+    made = Office(database, tmp_path / "home")
+    yield made
+    made.reviews.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,52 +11,15 @@ from pathlib import Path
 import pytest
 
 from include.incidents.errors import StoreUnavailableError, UnknownIncidentError
-from include.incidents.model import EntryKind, Incident, IncidentState
+from include.incidents.model import EntryKind, IncidentState
 from include.playbook.names import Component, ScenarioId, Severity
 from include.review.errors import ReviewError
 from include.review.model import ReviewState
 from include.review.reviews import Reviews
-from tests.support.incident_stores import Backend
-from tests.support.reviewing import FORM, Desk, healed, mysql_away, outage, review_settings
+from tests.support.review_office import Office
+from tests.support.reviewing import FORM, healed, mysql_away, outage, review_settings
 
 S = IncidentState
-
-
-class Office:
-    """A database with incidents, and the reviews on it."""
-
-    def __init__(self, backend: Backend, home: Path) -> None:
-        self.desk = Desk(backend.store, backend.clock)
-        self.settings = review_settings(home, incident_store_url=backend.url)
-        self.backend, self.home = backend, home
-        self.reviews = self.another()
-
-    def another(self) -> Reviews:
-        """One more process on the same database."""
-        return Reviews(self.settings, self.backend.clock, self.desk.fake.sources())
-
-    def state(self, incident: Incident) -> IncidentState:
-        """Where the incident is now."""
-        return self.desk.store.incident(incident.id).state
-
-    def steps(self, incident: Incident) -> list[str]:
-        """What the timeline tells of its reviews."""
-        told = self.desk.store.timeline(incident.id)
-        return [str(entry.data["step"]) for entry in told if entry.kind is EntryKind.REVIEWED]
-
-    def approve(self, incident: Incident, **changes: str) -> str:
-        """Draft and approve; the review's name."""
-        review = self.reviews.draft(incident.id)
-        self.reviews.answer(review.id, approved=True, by="ada", form=FORM | changes)
-        return review.id
-
-
-@pytest.fixture
-def office(database: Backend, tmp_path: Path) -> Iterator[Office]:
-    """Empty."""
-    made = Office(database, tmp_path / "home")
-    yield made
-    made.reviews.close()
 
 
 # --- the way of a review

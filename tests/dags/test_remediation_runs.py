@@ -5,16 +5,12 @@ The incident store is real; the rungs, the evidence, the repair and the review r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.incidents.factory import store_from_settings
 from include.incidents.model import EntryKind, Incident, IncidentState, NewIncident
 from include.incidents.states import path
 from include.incidents.store import IncidentStore
@@ -23,7 +19,8 @@ from include.playbook.names import Cause, ScenarioId
 from include.playbook.playbook import get_playbook
 from include.remediation.model import HEALTH, Approval, Finding, Need, RungOutcome, RungReport, RunRequest
 from include.review.evidence import Manifest
-from include.settings import Settings, get_settings
+from include.settings import Settings
+from tests.support.dag_runs import run_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -64,35 +61,6 @@ def resolve(store: IncidentStore, incident_id: str) -> None:
         it = store.move(it.id, to, version=it.version, actor="watch", reason="well", event_at=datetime.now(UTC))
 
 
-@pytest.fixture(scope="module")
-def dags() -> Any:
-    """All Dags, in a database of Airflow's own."""
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    from airflow.utils import db
-
-    db.initdb()
-    DagBundlesManager().sync_bundles_to_db()
-    folder = Path(__file__).resolve().parents[2] / "dags"
-    bag = DagBag(dag_folder=str(folder))
-    sync_bag_to_db(bag, "dags-folder", None)
-    return bag.dags
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "var"))
-    get_settings.cache_clear()
-    yield get_settings()
-    get_settings.cache_clear()
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[IncidentStore]:
-    with closing(store_from_settings(settings)) as opened:
-        yield opened
-
-
 @pytest.fixture
 def script(store: IncidentStore, monkeypatch: pytest.MonkeyPatch) -> Script:
     found = Script(store)
@@ -126,12 +94,6 @@ def opened(store: IncidentStore, scenario: ScenarioId) -> Incident:
         reason="direct evidence",
     )
     return store.open(new)[0]
-
-
-def run_of(dag: Any, **conf: Any) -> tuple[str, dict[str, str]]:
-    """Its state, and those of its tasks."""
-    run = dag.test(run_conf={"reason": "a test", **conf}, logical_date=datetime.now(UTC))
-    return str(run.state), {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
 
 
 def first_rung(scenario: ScenarioId) -> RungId:

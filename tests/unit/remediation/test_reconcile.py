@@ -19,6 +19,8 @@ from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.remediation.reconcile import Case, RunState, WorkKind, reviewable, work_for
 from include.remediation.run_names import REVIEW_DAG, review_run
+from include.runtime.clock import ManualClock
+from tests.support.incident_stores import tell_review
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAG = "remediate_kafka_down"
@@ -113,7 +115,6 @@ def ended(store: MemoryIncidentStore, it: Incident, seconds_ago: float) -> Incid
         (Severity.SEV_1, 60, {BASE: ALIVE}, False),  # still repairs
         (Severity.SEV_1, 60, {BASE: UNKNOWN}, False),
         (Severity.SEV_1, 60, {BASE: FAILED}, True),  # people mended it
-        (Severity.SEV_1, 60, {BASE: SUCCESS, "INC-2026-0001__review__0__1": FAILED}, False),
     ],
 )
 def test_every_ended_incident_gets_its_review(
@@ -124,7 +125,77 @@ def test_every_ended_incident_gets_its_review(
     assert [each.kind for each in work] == ([WorkKind.REVIEW] if expected else [])
     for each in work:
         assert (each.dag_id, each.run_id) == (REVIEW_DAG, review_run(over))
-        assert each.conf == {"incident_id": over.id}
+        assert each.conf == {"incident_id": over.id, "round": 1}
+
+
+ROUNDS = [f"INC-2026-0001__review__0__{number}" for number in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "states", "expected"),
+    [
+        ("drafted", [ALIVE], ""),  # it waits for a person
+        ("drafted", [UNKNOWN], ""),
+        ("drafted", [], "round 1"),  # drafted by hand, and nobody is asked
+        ("drafted", [FAILED], "round 2"),  # nobody waits for the answer any more
+        ("drafted", [SUCCESS], "round 2"),  # marked so by hand: it is not approved all the same
+        ("", [FAILED], "round 2"),  # died before it had drafted anything
+        ("drafted", [FAILED, ALIVE], ""),
+        ("drafted", [FAILED, UNKNOWN], ""),
+        ("drafted", [FAILED] * 3, "remind"),
+        ("drafted remind", [FAILED] * 3, ""),  # said once
+        ("drafted sent_back", [SUCCESS], "round 2"),  # died before it had started the next round
+        ("drafted sent_back drafted", [SUCCESS, ALIVE], ""),
+        ("drafted sent_back drafted", [SUCCESS, FAILED, FAILED], "round 4"),
+        ("drafted sent_back drafted", [SUCCESS, FAILED, FAILED, FAILED], "remind"),
+        ("drafted sent_back drafted sent_back", [SUCCESS, SUCCESS, ALIVE], ""),
+        ("sent_back reopened drafted", [ALIVE], ""),  # counted since it came back
+    ],
+)
+def test_somebody_always_waits_for_the_answer_to_a_draft(
+    store: MemoryIncidentStore, steps: str, states: list[RunState], expected: str
+) -> None:
+    over = ended(store, incident(store), 60)
+    told = dict(zip(ROUNDS, states, strict=False)) | {BASE: FAILED}
+    because = next(
+        (work.because for work in work_for(NOW, [case(store, over)], [], runs(dict.fromkeys(ROUNDS, FAILED)))), ""
+    )
+    for step in steps.split():
+        if step == "reopened":
+            store.move(over.id, IncidentState.REOPENED, version=over.version, actor="ada", reason="again", event_at=NOW)
+        elif step == "remind":
+            store.append(over.id, NewEntry(EntryKind.DECIDED, "reconciler", because, NOW, {"because": because}))
+        else:
+            tell_review(store, over.id, NOW, step=step)
+    work = work_for(NOW, [case(store, over)], [], runs(told))
+    assert [f"round {each.conf['round']}" if each.conf else each.kind.value for each in work] == [expected][: len(work)]
+    assert bool(work) == bool(expected)
+    for each in work:
+        assert over.id in each.because
+        if each.kind is WorkKind.REVIEW:
+            assert (each.dag_id, each.run_id) == (REVIEW_DAG, ROUNDS[each.conf["round"] - 1])
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([("approved", 29)], False),  # its own run publishes it
+        ([("approved", 31)], True),
+        ([("approved", 900), ("not_published", 599)], False),  # the disk is full
+        ([("approved", 900), ("not_published", 601)], True),
+        ([("approved", 900), ("not_published", 700), ("not_published", 60)], False),
+    ],
+)
+def test_what_was_approved_is_published(steps: list[tuple[str, float]], expected: bool) -> None:
+    clock = ManualClock(int(NOW.timestamp() * 1000) - 1_000_000)
+    store = MemoryIncidentStore(clock)
+    over = ended(store, incident(store), 1000)
+    for step, seconds_ago in steps:
+        clock.advance(NOW.timestamp() - seconds_ago - clock.time_ms() / 1000)
+        tell_review(store, over.id, NOW - timedelta(seconds=seconds_ago), step=step)
+    name = f"{over.id}-R1"
+    work = work_for(NOW, [Case(over, (), store.timeline(over.id), approved=name)], [], runs({}))
+    assert [(each.kind, each.review) for each in work] == [(WorkKind.PUBLISH, name)] * expected
 
 
 def test_an_incident_about_the_observer_needs_no_review(store: MemoryIncidentStore) -> None:
