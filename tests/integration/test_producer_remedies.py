@@ -8,27 +8,35 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
+import msgspec
 import pytest
 
+from include.broker.topics import ensure_topics, expected_topics
+from include.health.observations import Observation, OffsetsFacts, Probe
 from include.health.probes.health_document import NoDocumentError, read_document
 from include.incidents.model import NewIncident
 from include.market.standin import StandInConfig, StandInExchange
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
-from include.remediation import reduced_frequency
-from include.remediation.model import Approval, Need, RungOutcome, RungReport, RunRequest
-from include.remediation.reduced_frequency import begin_reduced_frequency, end_reduced_frequency
+from include.remediation.model import Approval, RungOutcome, RungReport, RunRequest
 from include.remediation.rungs_endpoint import end_avoided_endpoints
-from include.remediation.rungs_producer import PRODUCER_RUNGS
 from include.remediation.runner import Remediation
 from include.remediation.tools import Tools
+from include.repair.notices import Notice, NoticeKind, open_notices
+from include.repair.repair import Repair
+from include.repair.span import span_of
 from include.services.names import PRODUCER
 from include.settings import Feed, Settings
 from include.stack.ports import free_ports
+from include.warehouse.migrations import migrate
+from tests.support.averages import read_averages
+from tests.support.observing import batch, ok, processor
 from tests.support.producer_process import hosted_producer, log_of
 from tests.support.producing import (
     assert_topic_is_ledger,
@@ -36,13 +44,14 @@ from tests.support.producing import (
     is_level,
     off_loop,
     producer_settings,
-    published_trades,
     read_topic,
     running,
     until,
     until_level,
 )
-from tests.support.servers import KafkaServer
+from tests.support.reference import reference_averages
+from tests.support.servers import KafkaServer, fetch_artifacts
+from tests.support.stream_job import StreamJob
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 FreshTopic = Callable[..., str]
@@ -53,9 +62,11 @@ def market(rate: float = 300) -> StandInExchange:
     return StandInExchange(StandInConfig(symbols=SYMBOLS, rate=rate))
 
 
-def request(tools: Tools, cause: Cause = Cause.FEED_SILENT) -> RunRequest:
+def request(
+    tools: Tools, cause: Cause = Cause.FEED_SILENT, scenario: ScenarioId = ScenarioId.PRODUCER_SILENT
+) -> RunRequest:
     new = NewIncident(
-        ScenarioId.PRODUCER_SILENT,
+        scenario,
         Component.PRODUCER,
         cause,
         Severity.SEV_2,
@@ -335,31 +346,109 @@ async def test_fewer_trades_are_exactly_those_that_were_announced(
         assert {told[i] for i in ids if i not in set(parts[symbol])} == {(None, None)}
 
 
-async def test_reduced_frequency_begins_announced_and_ends(
-    kafka: KafkaServer,
-    fresh_topic: FreshTopic,
-    stack_settings: Settings,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+class SlowCounter:
+    """Looks, with a stream processor that counts so many records a second of what is really in the topic."""
+
+    def __init__(self, tools: Tools, records_per_second: float) -> None:
+        self._look, self.pace = tools.look, records_per_second
+        self._at, self._counted = time.monotonic(), 0.0
+
+    def __call__(self, probe: Probe) -> Observation:
+        if probe is Probe.PROCESSOR:
+            own = msgspec.structs.replace(batch(), input_rows=round(self.pace), duration_seconds=1.0)
+            return processor(last_batch=own)
+        seen = self._look(probe)
+        return self._behind(seen) if probe is Probe.OFFSETS else seen
+
+    def _behind(self, seen: Observation) -> Observation:
+        facts, now = seen.facts, time.monotonic()
+        assert isinstance(facts, OffsetsFacts), seen
+        end = sum(own.end for own in facts.partitions.values())
+        self._counted = min(end, self._counted + self.pace * (now - self._at))
+        self._at, left, partitions = now, int(self._counted), {}
+        waits = (end - left) / self.pace
+        for number, own in facts.partitions.items():
+            taken = min(left, own.end)
+            left -= taken
+            partitions[number] = msgspec.structs.replace(own, committed=taken, waiting_seconds=waits)
+        return ok(Probe.OFFSETS, msgspec.structs.replace(facts, partitions=partitions))
+
+
+@pytest.mark.timeout(240)
+async def test_fewer_trades_are_announced_in_force_put_back_and_repaired(
+    kafka: KafkaServer, fresh_topic: FreshTopic, fresh_database: Settings, tmp_path: Path
 ) -> None:
-    topic, port = fresh_topic(), free_ports(1)[0]
-    notices: list[str] = []
-    monkeypatch.setattr(reduced_frequency, "_announce", lambda *_: notices.append("begun") or 1)
-    monkeypatch.setattr(reduced_frequency, "_end_notices", lambda *_: notices.append("ended") or [1])
+    """Told to readers before it begins, with a yes only; afterwards the averages are those of every trade."""
+    topic, ports = fresh_topic(), free_ports(2)
+    copytree(fresh_database.secrets_dir, tmp_path / "secrets")
+    fetch_artifacts(fresh_database, "spark")
     async with market(1000) as exchange:
-        settings = producer_settings(stack_settings, exchange, home=tmp_path, producer_health_port=port)
-        with hosted_producer(settings, topic) as tools:
+        settings = producer_settings(
+            fresh_database,
+            exchange,
+            home=tmp_path,
+            producer_health_port=ports[0],
+            processor_health_port=ports[1],
+            trades_topic=topic,
+        )
+        ensure_topics(kafka.bootstrap, expected_topics(settings))
+        migrate(settings)
+        with hosted_producer(settings, topic) as hosted:
+            counter = SlowCounter(hosted, 300)
+            tools = replace(hosted, look=counter)
             tools.controller.start(PRODUCER, 5)
             await status_is(settings, "live")
-            wanted = request(tools)
-            await off_loop(lambda: begin_reduced_frequency(tools, wanted, 3))
-            found = await status_is(settings, "live")
-            assert found["sampling"]["one_in"] == 3
-            assert PRODUCER_RUNGS[RungId.REDUCE_FREQUENCY](tools, wanted).need().need is Need.NOT_NEEDED
-            work = await off_loop(lambda: end_reduced_frequency(tools, wanted))
-            assert work is not None
+            wanted = request(tools, Cause.TRAFFIC_SURGE, ScenarioId.KAFKA_LAG)
+            await asyncio.sleep(4)  # records gather
+            report = await run(tools, wanted, RungId.REDUCE_FREQUENCY)
+            assert report.outcome is RungOutcome.NOT_APPROVED, report
+            assert open_notices(settings) == ()
+
+            before = datetime.now(UTC)
+            report = await run(tools, wanted, RungId.REDUCE_FREQUENCY, Approval(True, "ada"))
+            assert report.outcome is RungOutcome.DONE, report
+            one_in = report.facts["producer_sampling"]
+            assert document(settings)["sampling"]["one_in"] == one_in > 1
+            (notice,) = open_notices(settings, wanted.incident_id)
+            assert (notice.kind, notice.symbols, notice.until) == (NoticeKind.SAMPLED, SYMBOLS, None)
+            assert notice.start < before
+            again = await run(tools, wanted, RungId.REDUCE_FREQUENCY, Approval(True, "ada"))
+            assert again.outcome is RungOutcome.NOT_NEEDED, again
+
+            counter.pace = 100_000
+            report = await run(tools, wanted, RungId.PUT_BACK)
+            assert report.outcome is RungOutcome.DONE, report
             assert (await status_is(settings, "live"))["sampling"]["one_in"] == 1
             assert tools.temporary.all() == ()
-            assert notices == ["begun", "ended"]
-        trades = await off_loop(lambda: published_trades(kafka.bootstrap, topic))
-        assert all(len({t["t"] for t in own}) == len(own) for own in trades.values())
+            (notice,) = open_notices(settings, wanted.incident_id)
+            assert notice.until is not None
+            exchange.faults.set(quiet=True)
+            newest = {s: exchange.ledger.next_id(s) - 1 for s in SYMBOLS}
+            await until(lambda: is_acknowledged(settings, newest), 20, "everything since is in the topic")
+
+        records = await off_loop(lambda: read_topic(kafka.bootstrap, topic))
+        sampled = {r.key: json.loads(r.value)["T"] for r in reversed(records) if "sampling" in r.headers}
+        assert min(sampled.values()) / 1000 > notice.start.timestamp()
+        await off_loop(lambda: repaired(settings, exchange, notice, len(records)))
+        assert open_notices(settings) == ()
+
+
+def is_acknowledged(settings: Settings, newest: dict[str, int]) -> bool:
+    symbols = document(settings).get("symbols", {})
+    return all(symbols.get(symbol, {}).get("acknowledged") == own for symbol, own in newest.items())
+
+
+def repaired(settings: Settings, exchange: StandInExchange, notice: Notice, published: int) -> None:
+    """What was left out is missing; a repair fetches it, and the averages are those of every trade."""
+    trades = [trade for symbol in SYMBOLS for trade in exchange.trades(symbol)]
+    job = StreamJob(settings)
+    try:
+        job.start()
+        job.await_all_counted()
+        span = span_of(notice.start, datetime.now(UTC), SYMBOLS, settings)
+        report = Repair(settings, windows_job=lambda *_: pytest.fail("the stream's sums are right")).run(span, by="ada")
+        assert report.after.equal
+        assert (report.published, report.unrecoverable) == (len(trades) - published, 0)
+        assert read_averages(settings) == reference_averages(trades, settings.windows)
+    finally:
+        job.stop()
