@@ -6,16 +6,18 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
-from include.broker.topics import ensure_topics, expected_topics, topic_problems
+from include.broker.topics import TRADES, ensure_topics, expected_topics, topic_problems
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.remediation.model import Approval, Need, RungOutcome
 from include.services.names import KAFKA
+from include.settings import Settings
 from include.stack.kafka import broker_data
 from tests.support.remediation_host import Case, Hosted
 from tests.support.servers import fetch_artifacts
@@ -73,11 +75,28 @@ def test_a_port_that_somebody_else_has_is_named_and_nothing_is_started(case: Cas
     assert case.run(RESTART).outcome is RungOutcome.DONE
 
 
-def test_a_damaged_log_is_moved_aside_only_with_a_yes_and_topics_are_made_again(case: Case) -> None:
-    folder = broker_data(case.settings)
-    os.kill(case.pid(KAFKA), signal.SIGKILL)
+def _garbage_as_identity(folder: Path) -> None:
     (folder / "meta.properties").write_text("garbage")
+
+
+def _garbage_as_vote(folder: Path) -> None:
+    (folder / "__cluster_metadata-0" / "quorum-state").write_text("garbage")
+
+
+def _garbage_beside_the_trades(folder: Path) -> None:
+    (folder / f"{TRADES}-0" / "leader-epoch-checkpoint").write_text("garbage")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("damage", [_garbage_as_identity, _garbage_as_vote, _garbage_beside_the_trades])
+def test_a_damaged_log_is_moved_aside_only_with_a_yes_and_topics_are_made_again(
+    case: Case, damage: Callable[[Path], None]
+) -> None:
+    folder = broker_data(case.settings)
+    _publish(case.settings, b"a trade of before")
+    os.kill(case.pid(KAFKA), signal.SIGKILL)
     wait_for(lambda: case.status(KAFKA).pid is None, 10)
+    damage(folder)
     assert case.remediation.asks(case.request, ASIDE).need is Need.NOT_NEEDED  # it came up with it the last time
 
     begin = time.monotonic()
@@ -90,18 +109,30 @@ def test_a_damaged_log_is_moved_aside_only_with_a_yes_and_topics_are_made_again(
 
     asked = case.remediation.asks(case.request, ASIDE)
     assert asked.need is Need.NEEDED, asked.text
-    assert str(folder) in asked.text
+    assert str(folder) in asked.facts["folder"]
     assert case.run(ASIDE).outcome is RungOutcome.NOT_APPROVED
-    assert folder.exists()
+    before = _files(folder)
 
     report = case.run(ASIDE, Approval(True, "bob"))
     assert report.outcome is RungOutcome.DONE, report.text
-    (aside,) = folder.parent.glob("kafka.aside-*")
-    assert (aside / "meta.properties").read_text() == "garbage"
+    aside = folder.with_name(report.facts["kept"])
+    assert _files(aside) == before, "kept whole"
+    assert any(b"a trade of before" in content for content in before.values())
     made = case.run(TOPICS)
     assert made.outcome is RungOutcome.DONE, made.text
     assert topic_problems(case.settings.bootstrap_servers, expected_topics(case.settings)) == []
+    _publish(case.settings, b"a trade of now")
     assert case.run(RESTART).outcome is RungOutcome.NOT_NEEDED
+
+
+def _publish(settings: Settings, value: bytes) -> None:
+    producer = Producer({"bootstrap.servers": settings.bootstrap_servers})
+    producer.produce(TRADES, value)
+    assert producer.flush(20) == 0
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def _listener(port: int) -> socket.socket:
