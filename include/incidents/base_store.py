@@ -173,9 +173,9 @@ class BaseIncidentStore(ABC):
         return self._read(lambda book: self._of(book, incident_id, book.symptoms))
 
     # --- hand-overs and decisions
-    def hand_over(self, hand_over: HandOver) -> tuple[HandOver, bool]:
+    def hand_over(self, hand_over: HandOver, *, actor: str = "health") -> tuple[HandOver, bool]:
         """See the protocol."""
-        return self._write(lambda book: symptom_commands.hand_over(book, hand_over, self._now()))
+        return self._write(lambda book: symptom_commands.hand_over(book, hand_over, actor, self._now()))
 
     def hand_overs(self, incident_id: str, *, earlier: bool = False) -> tuple[HandOver, ...]:
         """See the protocol."""

@@ -166,7 +166,7 @@ class HandOver:
 
     incident_id: str
     scenario: ScenarioId
-    health_run: str  # Dag run that handed over
+    health_run: str  # Dag run that handed over, or the person who reported it and works on it
     remediation: str  # what it was handed to, or why to nobody
     at: datetime
     occurrence: int = (

@@ -135,9 +135,9 @@ class IncidentStore(Protocol):
         """All entries in the order of recording."""
         ...
 
-    def hand_over(self, hand_over: HandOver) -> tuple[HandOver, bool]:
-        """Record that the incident was handed to the remediation of a scenario. ``False``, and the earlier one, if that
-        was done already since the incident was opened, or last reopened.
+    def hand_over(self, hand_over: HandOver, *, actor: str = "health") -> tuple[HandOver, bool]:
+        """Record that the incident was handed to the remediation of a scenario, and by whom. ``False``, and the earlier
+        one, if that was done already since the incident was opened, or last reopened.
         """
         ...
 

@@ -72,7 +72,7 @@ def carry_over(book: Book, child_id: str, into: IncidentRow, entry: NewEntry, no
             into = _put(book, into, adopted, told, now)
 
 
-def hand_over(book: Book, new: HandOver, now: datetime) -> tuple[HandOver, bool]:
+def hand_over(book: Book, new: HandOver, actor: str, now: datetime) -> tuple[HandOver, bool]:
     """See the protocol."""
     row = locked(book, new.incident_id)
     occurrence = row.incident.reopened
@@ -87,7 +87,7 @@ def hand_over(book: Book, new: HandOver, now: datetime) -> tuple[HandOver, bool]
         occurrence=occurrence,
     )
     text = f"Handed over for {new.scenario}: {new.remediation}"
-    entry = NewEntry(EntryKind.HANDED_OVER, "health", text, made.at)
+    entry = NewEntry(EntryKind.HANDED_OVER, actor, text, made.at)
     record(book, row, entry, now, own={HAND_OVER: row_values(made)})
     book.add_hand_over(made)
     return made, True

@@ -15,7 +15,7 @@ from include.incidents.model import IncidentState
 from include.playbook.ladder import Rung
 from include.remediation.deadline import Call, DeadlineExceededError
 from include.remediation.errors import RungError
-from include.remediation.incident_moves import advance
+from include.remediation.incident_moves import advance, take_over
 from include.remediation.model import Proof, RungOutcome, RungReport, RungWork, RunRequest, Work
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
@@ -74,6 +74,7 @@ class Execution:
                 facts["until"] = action.until.isoformat()
             return RungReport(self._rung.id, RungOutcome.REFUSED, action.text, facts=facts)
         began = self._tools.clock.monotonic()
+        take_over(self._tools.store, self._request, self._tools.now())
         advance(self._tools, self._request.incident_id, IncidentState.MITIGATING, f"{self._rung.action}: {why}")
         ending = self._do_and_prove()
         seconds = round(self._tools.clock.monotonic() - began, 3)

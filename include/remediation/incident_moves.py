@@ -1,10 +1,16 @@
-"""How the work on an incident moves it through the workflow. Somebody else may be faster, which is no error."""
+"""How the work on an incident moves it through the workflow, and whose it is. Somebody else may be faster, which is no
+error.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from include.incidents.errors import IllegalMoveError, IncidentStoreError, StaleVersionError
-from include.incidents.model import Incident, IncidentState
+from include.incidents.model import EntryKind, HandOver, Incident, IncidentState
 from include.incidents.states import path
+from include.incidents.store import IncidentStore
+from include.remediation.model import RunRequest
 from include.remediation.tools import Tools
 from include.runtime.logging import get_logger
 
@@ -31,6 +37,28 @@ def advance(tools: Tools, incident_id: str, to: IncidentState, reason: str) -> N
                 return
     except IncidentStoreError as error:
         _log.warning("the incident could not be moved", incident=incident_id, to=to.value, error=str(error))
+
+
+def take_over(store: IncidentStore, request: RunRequest, now: datetime) -> HandOver | None:
+    """What was reported by hand goes to the run in which that was done: else the watch would hand it over once more as
+    soon as the restart that was wanted is seen. ``None``: others opened it, or the store does not answer.
+    """
+    try:
+        incident = store.incident(request.incident_id)
+        if not incident.open or incident.scenario is not request.scenario or not _reported(store, request):
+            return None
+        own = HandOver(request.incident_id, request.scenario, request.requested_by, request.run, now)
+        return store.hand_over(own, actor=request.requested_by)[0]
+    except IncidentStoreError as error:
+        _log.warning("the incident could not be taken over", incident=request.incident_id, error=str(error))
+        return None
+
+
+def _reported(store: IncidentStore, request: RunRequest) -> bool:
+    """Whether the requester opened it, or had it come back."""
+    begun = (EntryKind.OPENED, EntryKind.REOPENED)
+    actors = [entry.actor for entry in store.timeline(request.incident_id) if entry.kind in begun]
+    return actors[-1:] == [request.requested_by]
 
 
 def _walked(tools: Tools, incident: Incident, to: IncidentState, reason: str) -> bool:

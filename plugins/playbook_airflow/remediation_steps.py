@@ -83,6 +83,7 @@ def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, A
     """Have the incident and its evidence on record before anything is touched; a dry run only looks."""
     from include.incidents.factory import store_from_settings
     from include.incidents.model import EntryKind, NewEntry
+    from include.remediation.incident_moves import take_over
     from include.review.evidence_collector import collect_evidence
     from playbook_airflow.remediation_form import request_of, requested_by
 
@@ -95,6 +96,8 @@ def diagnose(scenario: str, context: Context, settings: Settings) -> dict[str, A
         if incident is None:
             incident = report_incident(scenario, by, params["reason"], store)
         request = request_of(scenario, incident, params, dag_run)
+        if not request.rungs:  # all that the health check would start; a part of it takes over when it acts
+            take_over(store, request, datetime.now(UTC))
         if not any(entry.data.get("remediation_run") == request.run for entry in store.timeline(incident.id)):
             words = f"Remediation of {scenario} begins, asked for by {by}: {request.reason}"
             data = {"remediation_run": request.run, "rungs": list(request.rungs), "overrides": request.overrides}

@@ -143,6 +143,19 @@ def test_without_an_incident_a_person_reports_one(dags: Any, store: IncidentStor
     (it,) = store.recent()
     assert it.reported_by == script.requests[0][1].requested_by != HEALTH
     assert it.summary == f"Reported by {it.reported_by}: The CLI fails."
+    (own,) = store.hand_overs(it.id)
+    assert own.remediation == script.requests[0][1].run  # so nobody hands it over once more
+    (told,) = [entry for entry in store.timeline(it.id) if entry.kind is EntryKind.HANDED_OVER]
+    assert told.actor == it.reported_by
+
+
+def test_a_part_of_the_ladder_takes_an_incident_over_only_when_it_acts(
+    dags: Any, store: IncidentStore, script: Script
+) -> None:
+    state, _ = run_of(dags["remediate_kafka_down"], incident_id="", rungs=[RungId.VALIDATE_TOPICS.value])
+    assert state == "failed"  # it did nothing, and the incident is still open
+    (it,) = store.open_incidents()
+    assert store.hand_overs(it.id) == ()
 
 
 def test_a_dry_run_opens_nothing_and_waits_for_nothing(dags: Any, store: IncidentStore, script: Script) -> None:
