@@ -42,11 +42,12 @@ def test_we_are_alive_and_somebody_else_with_our_pid_is_not_we() -> None:
         "elsewhere:0123abcd-4026531836:1:1",
         "",
         "ops",
-        this_process().rpartition(":")[0],  # no start time
+        this_process().rpartition(":")[0],
         this_process() + "x",
         "x" + this_process(),
-        this_process().replace("-", "-1", 1),  # a container of its own, with pids of its own
+        this_process().replace("-", "-1", 1),
     ],
+    ids=["elsewhere", "empty", "a word", "no start time", "no number", "other host", "a container with its own pids"],
 )
 def test_of_others_nothing_is_known(holder: str) -> None:
     assert alive(holder) is None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import os
 import socket
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -84,7 +83,7 @@ def test_a_host_that_is_there_but_does_not_answer_is_not_taken_for_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(up, "_HOST_SECONDS", 0.1)
-    settings = load_settings(home=Path(tempfile.mkdtemp(dir=tmp_path.parents[2])))
+    settings = load_settings(home=tmp_path)
     assert up.host_is_running(settings) is False
     settings.run_dir.mkdir()
     with socket.socket(socket.AF_UNIX) as silent:
