@@ -166,7 +166,8 @@ def test_reports_have_an_index_that_leads_to_them(desk: Desk, tmp_path: Path) ->
     outage(desk)
     reports, review = Reports(tmp_path / "reports"), approved(desk)
     written = reports.write(review)
-    reports.write_index(lambda: [review])
+    with reports.writing_index() as write_index:
+        write_index([review])
     published = reports.published(review)
     assert published.markdown.read_text() == render_markdown(review)
     assert published.html.read_text() == render_html(review)
