@@ -15,6 +15,7 @@ from include.services.log_tail import tail_file
 from include.services.processes import await_group_end, force_exit, identify, kill_group, wait_exit
 
 _LEFTOVER_SECONDS = 0.2
+_COLLECT_SECONDS = 5.0
 
 
 @dataclass
@@ -89,6 +90,8 @@ class FakeServiceController:
             slot.asked_to_stop = True
             slot.process.terminate()
             forced = force_exit(process, timeout) | await_group_end(process.pid, _LEFTOVER_SECONDS)
+            # its threads may end later than its first one, and until then it would count as running
+            slot.process.wait(_COLLECT_SECONDS)
         return ServiceOutcome.KILLED if forced else ServiceOutcome.STOPPED
 
     def restart(self, name: str, timeout: float) -> ServiceOutcome:

@@ -76,6 +76,7 @@ C, R = Component, RungId
 CASES = [
     Case(live_faults.kafka_killed, K, C.KAFKA, (Cause.PROCESS_GONE,), SEV_1, 5, 20, R.RESTART_KAFKA),
     Case(live_faults.processor_killed, S, C.PROCESSOR, (Cause.PROCESS_RESTARTED,), SEV_4, 2, 25),
+    Case(live_faults.producer_killed, P, C.PRODUCER, (Cause.PROCESS_RESTARTED,), SEV_4, 2, 8),
     Case(live_faults.mysql_killed, M, C.MYSQL, (Cause.PROCESS_GONE,), SEV_2, 5, 12, R.RESTART_MYSQL),
     Case(live_faults.producer_hung, P, C.PRODUCER, (Cause.PROCESS_HUNG,), SEV_2, 10, 20, R.RESTART_PRODUCER),
     Case(live_faults.batch_hung, S, C.PROCESSOR, (Cause.BATCH_HUNG,), SEV_1, 30, 55, R.RESTART_PROCESSOR),

@@ -122,13 +122,21 @@ def batch_hung(stack: Pipeline) -> Iterator[float]:
 
 
 @contextmanager
-def processor_killed(stack: Pipeline) -> Iterator[float]:
-    """SIGKILL under supervision, which brings it back at once."""
-    supervised = Supervised(stack, PROCESSOR)
+def _killed_under_supervision(stack: Pipeline, name: str) -> Iterator[float]:
+    """SIGKILL; supervision brings it back at once."""
+    supervised = Supervised(stack, name)
     supervised.supervising_run()
     supervised.forget_history()
     supervised.kill()
     yield time.time()
+
+
+def processor_killed(stack: Pipeline) -> AbstractContextManager[float]:
+    return _killed_under_supervision(stack, PROCESSOR)
+
+
+def producer_killed(stack: Pipeline) -> AbstractContextManager[float]:
+    return _killed_under_supervision(stack, PRODUCER)
 
 
 @contextmanager

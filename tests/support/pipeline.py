@@ -20,10 +20,11 @@ T = TypeVar("T")
 
 
 class AirflowClient:
-    """Airflow's REST API as the administrator: ``get("/dags/x")`` and so on, JSON in and out."""
+    """Airflow's REST API as the administrator, or as another person: ``get("/dags/x")`` and so on, JSON in and out."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, user: str = "", kept_as: str = "airflow_admin_password") -> None:
         self._settings, self._token = settings, ""
+        self._user, self._kept_as = user or settings.airflow_admin_user, kept_as
 
     def get(self, path: str, **query: Any) -> Any:
         """GET ``/api/v2<path>``."""
@@ -50,8 +51,8 @@ class AirflowClient:
 
     def _log_in(self) -> str:
         login = {
-            "username": self._settings.airflow_admin_user,
-            "password": read_secret(self._settings, "airflow_admin_password"),
+            "username": self._user,
+            "password": read_secret(self._settings, self._kept_as),
         }
         answer = requests.post(f"{self.url}/auth/token", json=login, timeout=10)
         answer.raise_for_status()
