@@ -34,6 +34,7 @@ class RungId(StrEnum):
     RESTART_MYSQL = "restart_mysql"
     VALIDATE_CREDENTIALS = "validate_credentials"
     VALIDATE_SCHEMA = "validate_schema"  # and apply migrations that are missing
+    REPAIR_WINDOWS = "repair_windows"  # that lost rows although nothing failed
     # --- producer_silent
     RECONNECT_FEED = "reconnect_feed"
     SWITCH_ENDPOINT = "switch_endpoint"

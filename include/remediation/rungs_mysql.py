@@ -23,6 +23,7 @@ from include.remediation.rungs_common import (
     is_frozen,
     proof_of,
 )
+from include.remediation.rungs_mysql_rows import RepairWindows
 from include.remediation.service_log import last_run
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
@@ -190,4 +191,5 @@ MYSQL_RUNGS: dict[RungId, Callable[[Tools, RunRequest], RungWork]] = {
     RungId.RESTART_MYSQL: RestartMysql,
     RungId.VALIDATE_CREDENTIALS: ValidateCredentials,
     RungId.VALIDATE_SCHEMA: ValidateSchema,
+    RungId.REPAIR_WINDOWS: RepairWindows,
 }

@@ -23,7 +23,10 @@ from include.broker.offsets import OffsetReader
 from include.incidents.factory import store_from_settings
 from include.incidents.model import EntryKind, NewIncident
 from include.market.standin.trades import Trade
+from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
+from include.remediation.factory import remediation_from_settings
+from include.remediation.model import RungOutcome, RunRequest
 from include.repair import notices
 from include.repair.model import Span
 from include.repair.mysql_correction import MySQLCorrectionStore
@@ -44,7 +47,7 @@ from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-GAP, HAND, KILL, LIVE = SYMBOLS = ("GAPUSDT", "HANDUSDT", "KILLUSDT", "LIVEUSDT")
+GAP, HAND, KILL, LIVE, LOSS = SYMBOLS = ("GAPUSDT", "HANDUSDT", "KILLUSDT", "LIVEUSDT", "LOSSUSDT")
 TOPIC = "repair"
 MINUTES = 12.0
 
@@ -270,6 +273,30 @@ def run_beside(settings: Settings) -> dict[str, Any]:
     report = run_windows_job(settings, whole_time(settings, LIVE))
     say(f"batch job: {time.monotonic() - began:.1f} s, {report}")
     return report
+
+
+def test_a_silent_loss_is_mended_by_its_rung(running: StreamJob, market: PastMarket) -> None:
+    trades, settings = market.trades(LOSS), running.settings.model_copy(update={"symbols": (LOSS,)})
+    publish(running, trades)
+    begin = datetime.fromtimestamp(trades[0].time_ms // 60_000 * 60, UTC)
+    lost = [text(begin + timedelta(minutes=i)) for i in (4, 5)]
+    for moment in lost:
+        execute(settings, "DELETE FROM moving_averages WHERE symbol = %s AND window_start = %s", LOSS, moment)
+    new = NewIncident(
+        *(ScenarioId.MYSQL_NOT_WRITING, Component.MYSQL, Cause.SILENT_LOSS, Severity.SEV_2, "rows are missing"),
+        *(datetime.now(UTC), "watch", "the audit"),
+    )
+    with closing(store_from_settings(settings)) as store, closing(remediation_from_settings(settings)) as remediation:
+        incident = store.open(new)[0]
+        wish = RunRequest(incident.id, incident.scenario, incident.cause, "health", "run")
+        report = remediation.run(wish, RungId.REPAIR_WINDOWS)
+        assert report.outcome is RungOutcome.DONE, report.text
+        assert "equal the exchange's ledger" in report.text
+        assert_exact(running, trades)
+        (entry,) = [entry for entry in store.timeline(incident.id) if entry.kind is EntryKind.REPAIRED]
+        assert entry.data["equal"]
+        assert entry.data["before"]["missing"] == len(lost) * len(settings.windows)  # what was lost stays on record
+    say(f"silent loss mended in {report.seconds:.1f} s: {report.text}")
 
 
 def test_the_lock_is_on_the_newest_row_of_the_ledger(

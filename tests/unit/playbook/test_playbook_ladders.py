@@ -43,6 +43,7 @@ LADDERS = {
         (R.RESTART_MYSQL, C.MYSQL, SAFE),
         (R.VALIDATE_CREDENTIALS, C.MYSQL, SAFE),
         (R.VALIDATE_SCHEMA, C.MYSQL, SAFE),
+        (R.REPAIR_WINDOWS, C.MYSQL, SAFE),
     ],
     S.PRODUCER_SILENT: [
         (R.RECONNECT_FEED, C.PRODUCER, SAFE),
@@ -100,7 +101,7 @@ MACHINE = {
         *(K.PROCESS_GONE, K.PROCESS_HUNG, K.CRASH_LOOP, K.QUERY_FAILED, K.BATCH_HUNG, K.BATCHES_SLOW, K.NO_PROGRESS),
         *(K.SCHEMA_MISMATCH, K.KAFKA_CONNECTION, K.WRITE_FAILURE, K.CORRUPTED_LOG),
     },
-    S.MYSQL_NOT_WRITING: {K.PROCESS_GONE, K.PROCESS_HUNG, K.SCHEMA_MISMATCH},
+    S.MYSQL_NOT_WRITING: {K.PROCESS_GONE, K.PROCESS_HUNG, K.SCHEMA_MISMATCH, K.SILENT_LOSS},
     S.PRODUCER_SILENT: {K.PROCESS_GONE, K.PROCESS_HUNG, K.FEED_SILENT, K.KAFKA_CONNECTION, K.SILENT_LOSS},
     S.KAFKA_LAG: {
         *(K.SPARK_CAPACITY, K.TRAFFIC_SURGE, K.SLOW_MYSQL_WRITES, K.CONSUMER_STOPPED),
@@ -133,6 +134,8 @@ def test_a_command_for_a_person_is_one_that_exists(scenario, rung) -> None:
                 assert verb in {"migrate", "status"}
             case [".venv/bin/python", "-m", "include.services", "status", name]:
                 assert name in SERVICES
+            case [".venv/bin/python", "-m", "include.repair", "--from", _, "--to", _]:
+                pass
             case ["echo", setting, ">>", ".env"]:
                 assert setting.split("=")[0].removeprefix("PIPELINE_").lower() in Settings.model_fields
             case ["mv", old, new]:
