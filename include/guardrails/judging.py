@@ -66,7 +66,8 @@ def _switched_off(scope: str, refusal: Refusal, what: str) -> _Check:
 
 def _over(request: ActionRequest, situation: Situation, now: datetime) -> Refused | None:
     incident = situation.incident
-    if incident.open or request.after_recovery:
+    just_over = incident.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW)
+    if incident.open or request.after_recovery or (request.named and just_over):
         return None
     into = f" into {incident.merged_into}, which is the one to work on" if incident.merged_into else ""
     text = f"{incident.id} is {incident.state.replace('_', ' ')}{into}: nothing is left to be done for it."

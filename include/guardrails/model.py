@@ -55,7 +55,8 @@ class ActionRequest:
     that does it (:func:`include.guardrails.holders.this_process`), so that a dead one is recognised. ``services``:
     processes that are started or stopped, each leased for ``lease_seconds``. ``overrides``: a person takes cooldown,
     budget, breaker and storm gate on themselves; never switches and locks. ``after_recovery``: it puts things back,
-    so it may also begin when the incident is over.
+    so it may also begin when the incident is over. ``named``: a person asked for this very rung, so it may also begin
+    when the incident was found to be over meanwhile (while a second person was being asked, say).
     """
 
     incident_id: str
@@ -70,6 +71,7 @@ class ActionRequest:
     services: tuple[str, ...] = ()
     overrides: bool = False
     after_recovery: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,8 +90,7 @@ def left_to_people(tools: Tools, request: RunRequest) -> ByPeople | None:
 
 def _wanted_anyway(request: RunRequest, rung_id: RungId, work: RungWork, finding: Finding) -> bool:
     """A person named this very rung: they get it, although it is not needed."""
-    named = request.by_person and rung_id in request.rungs
-    return named and finding.need is Need.NOT_NEEDED and not isinstance(work, OnlyWhenNeeded)
+    return request.names(rung_id) and finding.need is Need.NOT_NEEDED and not isinstance(work, OnlyWhenNeeded)
 
 
 def _by_people(left: ByPeople, finding: Finding) -> Finding:

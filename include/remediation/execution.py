@@ -55,6 +55,7 @@ def action_request(rung: Rung, work: RungWork, request: RunRequest) -> ActionReq
         services=work.services(),
         overrides=request.overrides,
         after_recovery=rung.after_recovery,
+        named=request.names(rung.id),
     )
 
 

@@ -37,6 +37,10 @@ class RunRequest:
         """Whether a person triggered it."""
         return self.requested_by != HEALTH
 
+    def names(self, rung: RungId) -> bool:
+        """Whether a person asked for this very rung."""
+        return self.by_person and rung in self.rungs
+
 
 class Need(StrEnum):
     """What the look at a rung's precondition says."""

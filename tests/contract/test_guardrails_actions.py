@@ -161,10 +161,18 @@ def test_an_incident_that_is_over_needs_no_remedy(guard: Guard) -> None:
     assert isinstance(guard.rails.begin(guard.request(rung=RungId.PUT_BACK, after_recovery=True)), Action)
 
 
+@pytest.mark.parametrize("over", [S.RESOLVED, S.IN_REVIEW])
+def test_what_a_person_named_is_begun_although_the_incident_is_over_meanwhile(guard: Guard, over: S) -> None:
+    walk(guard.backend, guard.incident, over)
+    assert guard.refused(**OPS).refusal is Refusal.INCIDENT_OVER
+    assert isinstance(guard.rails.begin(guard.request(named=True, **OPS)), Action)
+
+
 def test_a_merged_incident_names_the_one_to_work_on(guard: Guard) -> None:
     other = opened(guard.backend, scenario=ScenarioId.KAFKA_LAG, target=Component.LAG)
     guard.backend.store.merge(guard.incident.id, other.id, **told(guard.backend))
     assert f"into {other.id}" in guard.refused().text
+    assert f"into {other.id}" in guard.refused(named=True).text
 
 
 def test_the_cooldown_counts_from_the_beginning_whatever_came_of_it(guard: Guard) -> None:

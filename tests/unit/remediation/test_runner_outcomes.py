@@ -308,6 +308,26 @@ def test_what_puts_things_back_runs_after_the_end_and_whatever_the_cause(bench: 
     assert bench.remediation.run(bench.request(incident), RungId.RAISE_INTERVAL).outcome is Ended.BY_PEOPLE
 
 
+@pytest.mark.parametrize(
+    ("wish", "outcome"),
+    [
+        ({"requested_by": "ada", "rungs": (R,)}, Ended.DONE),
+        ({"requested_by": "ada"}, Ended.REFUSED),
+        ({"rungs": (R,)}, Ended.REFUSED),
+    ],
+)
+def test_only_what_a_person_named_is_done_for_an_incident_that_is_over_meanwhile(
+    bench: Bench, wish: dict[str, Any], outcome: Ended
+) -> None:
+    incident = bench.incident()
+    for state in (IncidentState.VERIFYING, IncidentState.RESOLVED):
+        _moved(bench, incident.id, state)
+    bench.use(R, ScriptedRung())
+    report = bench.remediation.run(bench.request(incident, **wish), R)
+    assert report.outcome is outcome, report.text
+    assert bench.store.incident(incident.id).state is IncidentState.RESOLVED
+
+
 # --- A store that is away ----------------------------------------------------------------------------------------
 def test_without_the_store_nothing_is_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     work = ScriptedRung()
