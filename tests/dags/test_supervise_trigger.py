@@ -85,7 +85,10 @@ async def api(server: tuple[ApiServer, str], tmp_path: Path):
     await client.close()
 
 
-async def test_the_switch_is_asked_with_one_login(server: tuple[ApiServer, str], api: AirflowApi) -> None:
+async def test_the_switch_is_asked_with_one_login(
+    server: tuple[ApiServer, str], api: AirflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow_api, "SWITCH_SECONDS", 5.0)  # how fast it is asked is not told here
     state, _ = server
     switch = ApiDagSwitch(api, "supervise_worker")
     assert await switch.ask() is DagSwitch.ON
@@ -94,7 +97,10 @@ async def test_the_switch_is_asked_with_one_login(server: tuple[ApiServer, str],
     assert state.requests.count("POST /auth/token") == 1
 
 
-async def test_a_token_that_ran_out_is_replaced(server: tuple[ApiServer, str], api: AirflowApi) -> None:
+async def test_a_token_that_ran_out_is_replaced(
+    server: tuple[ApiServer, str], api: AirflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow_api, "SWITCH_SECONDS", 5.0)
     state, _ = server
     await api.dag_switch("supervise_worker")
     state.good_token = "token-2"
