@@ -12,7 +12,9 @@ INSTALLED := $(VENV)/.installed
 # what runs is not to be reinstalled under its feet: these verbs want an environment, not the newest one
 PRESENT := $(if $(wildcard $(VENV)/bin/python),,$(INSTALLED))
 STACK := $(PY) -m include.stack
-PYTEST := $(PY) -m pytest
+# bytecode is kept, also where the environment forbids it beside the code: else each run compiles everything anew
+PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX="$(CURDIR)/var/cache/bytecode" $(PY) -m pytest
+RESULTS := var/test-results
 
 # make up FEED=replay FILE=trades.csv FACTOR=10
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
@@ -54,11 +56,13 @@ clean: $(PRESENT) ## Drop run-time state (data, logs, secrets); downloads stay
 distclean: clean ## Drop downloads and the virtual environment as well
 	@rm -rf var/cache $(VENV)
 
-test: lint ## All tests, on the real Kafka, database, Spark and Airflow
-	@$(PYTEST)
+# what needs services shares one stack, hence one process, after the rest has passed on all cores
+test: lint test-fast ## All tests, on the real Kafka, database, Spark and Airflow
+	@$(PYTEST) -m "integration or e2e" --junit-xml=$(RESULTS)/services.xml
+	@$(PY) -m tests.support.total $(RESULTS)/fast.xml $(RESULTS)/services.xml
 
-test-fast: $(INSTALLED) ## The fast tier: no services
-	@$(PYTEST) -m "not integration and not e2e"
+test-fast: $(INSTALLED) ## The fast tier: no services, on all cores
+	@$(PYTEST) -m "not integration and not e2e" -n logical --maxprocesses=4 --dist loadfile --junit-xml=$(RESULTS)/fast.xml
 
 lint: $(INSTALLED) ## Style, boundaries and types
 	@$(VENV)/bin/ruff format --check .

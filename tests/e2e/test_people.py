@@ -23,6 +23,7 @@ from include.review.reviews import Reviews
 from include.services.names import PRODUCER
 from include.stack import airflow
 from tests.support.browser import keep_picture, logged_in
+from tests.support.live_calm import calm
 from tests.support.pipeline import AirflowClient, Pipeline
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def test_what_is_destructive_needs_the_yes_of_a_second_person(pipeline: Pipeline
     """The one who asks cannot agree; another one can, the checkpoint is kept, and nothing is counted twice."""
     settings = pipeline.settings
     oncall = AirflowClient(settings, settings.airflow_oncall_user, "airflow_oncall_password")
-    pipeline.wait_for(lambda: not store.open_incidents(), 180, "no incident is open")
+    calm(pipeline, store)
     dag, rung = "remediate_stream_processor_failure", RungId.REBUILD_FROM_KAFKA
     conf = {"reason": "A trial of the rebuild.", "rungs": [rung.value]}
     run = pipeline.airflow.post(f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
