@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from hypothesis import settings as hypothesis_settings
 
 from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
@@ -18,6 +19,10 @@ from tests.support.pipeline import Pipeline
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 
 _NAMES = itertools.count(1)
+hypothesis_settings.register_profile(
+    "busy machine", deadline=None
+)  # how long one example takes says more of the neighbours
+hypothesis_settings.load_profile("busy machine")
 _KEPT = {"PIPELINE_CACHE", "PIPELINE_IVY_SETTINGS"}  # where downloads lie and come from
 
 

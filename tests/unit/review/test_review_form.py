@@ -99,7 +99,7 @@ def test_another_form_is_refused(form: dict[str, object], said: str) -> None:
 _WORD = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="|"), min_size=1, max_size=20)
 _ITEMS = st.builds(
     ActionItem,
-    what=st.lists(_WORD, min_size=1, max_size=5).map(" | ".join).filter(lambda w: not w.startswith(("- ", "* "))),
+    what=st.lists(_WORD, min_size=1, max_size=5).map(" | ".join).filter(lambda w: not f"{w} ".startswith(("- ", "* "))),
     owner=_WORD.filter(lambda w: w.lower() not in {"?", "-", "n/a", "none", "nobody", "tba", "tbd", "unknown"}),
     due=st.dates(TODAY, TODAY + timedelta(days=900)).map(date.isoformat),
 )
