@@ -216,14 +216,14 @@ def test_the_database_is_killed_in_the_middle_of_a_write(
     running: StreamJob, feed: TradeFeed, mysql: MySQLServer
 ) -> None:
     trades, pid = ledger("MYSQLUSDT", 20_000, rate=500), running.pid
-    load = published_beside(feed, trades, seconds=5)
-    for _ in range(2):
+    for part in (trades[:10_000], trades[10_000:]):  # each kill under a load of its own, however long a start takes
+        load = published_beside(feed, part, seconds=5)
         running.await_batch("mysql")
         mysql.kill()
         wait_for(lambda: running.health()["status"] == "retrying_mysql", 20, "the job notices")
         mysql.start()
         wait_for(lambda: running.health()["status"] == "running", 30, "the job goes on")
-    load.join()
+        load.join()
     assert_exact(running, trades)
     assert running.pid == pid
     assert "stream_mysql_retries_total" in running.metrics()
