@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import mysql.connector
+from _mysql_connector import MySQLInterfaceError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +19,9 @@ from include.warehouse.errors import RetryInterruptedError, WarehouseFailedError
 T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+# the last one comes bare from a commit or a rollback whose connection breaks: the driver does not wrap it there
+_DATABASE_ERRORS = (SQLAlchemyError, mysql.connector.Error, MySQLInterfaceError)
 
 log = get_logger("warehouse")
 
@@ -54,7 +58,7 @@ class TransactionRunner:
             try:
                 with self._engine.begin() as connection:
                     return work(connection)
-            except (SQLAlchemyError, mysql.connector.Error) as error:
+            except _DATABASE_ERRORS as error:
                 kind, spent = classify(error), self._clock.monotonic() - started
                 if kind not in TRANSIENT or spent + pause > self._retry_seconds:
                     raise WarehouseFailedError(kind, error_number(error), attempts, spent, error) from error

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -275,8 +276,9 @@ def run_beside(settings: Settings) -> dict[str, Any]:
     return report
 
 
-def test_a_silent_loss_is_mended_by_its_rung(running: StreamJob, market: PastMarket) -> None:
-    trades, settings = market.trades(LOSS), running.settings.model_copy(update={"symbols": (LOSS,)})
+def test_a_silent_loss_is_mended_by_its_rung(running: StreamJob, market: PastMarket, tmp_path: Path) -> None:
+    own = {"symbols": (LOSS,), "incident_store_url": f"sqlite:///{tmp_path}/incidents.db"}  # no other test's incident
+    trades, settings = market.trades(LOSS), running.settings.model_copy(update=own)
     publish(running, trades)
     begin = datetime.fromtimestamp(trades[0].time_ms // 60_000 * 60, UTC)
     lost = [text(begin + timedelta(minutes=i)) for i in (4, 5)]

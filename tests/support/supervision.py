@@ -123,7 +123,8 @@ class Copies:
 
     def _look(self, command: str, home: str) -> None:
         while not self._ended.wait(0.05):
-            found = [p for p in psutil.process_iter() if _is_copy(p, command, home)]
+            copies = {p.pid: p for p in psutil.process_iter() if _is_copy(p, command, home)}
+            found = [p for p in copies.values() if not _is_child(p, copies)]
             self.most, self.looks = max(self.most, len(found)), self.looks + 1
 
 
@@ -134,6 +135,14 @@ def _is_copy(process: psutil.Process, command: str, home: str) -> bool:
         return is_command and process.environ().get("STACK_HOME") == home
     except psutil.Error:
         return False
+
+
+def _is_child(process: psutil.Process, copies: dict[int, psutil.Process]) -> bool:
+    """Of one of them: it looks like its parent until it becomes another program (Spark's JVM, say)."""
+    try:
+        return process.ppid() in copies
+    except psutil.Error:
+        return True  # gone
 
 
 @contextmanager

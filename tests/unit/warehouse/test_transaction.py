@@ -9,6 +9,7 @@ from typing import Any
 
 import mysql.connector
 import pytest
+from _mysql_connector import MySQLInterfaceError
 from sqlalchemy.exc import OperationalError
 
 from include.runtime.clock import ManualClock
@@ -78,6 +79,20 @@ def test_transient_errors_are_retried_as_a_whole(numbers: list[int], kinds: list
     story = Story(numbers)
     assert story.runner.run(story.work) == "done"
     assert (story.kinds, story.engine.begun) == (kinds, len(kinds) + 1)
+
+
+def test_a_connection_that_breaks_in_the_commit_is_retried_too() -> None:
+    """The driver does not wrap that error, so neither does SQLAlchemy."""
+    story, broken = Story([]), [MySQLInterfaceError("Lost connection to MySQL server during query")]
+    broken[0].errno = 2013
+
+    def work(connection: object) -> str:
+        if broken:
+            raise broken.pop()
+        return "done"
+
+    assert story.runner.run(work) == "done"
+    assert story.kinds == [ErrorKind.CONNECTIVITY]
 
 
 def test_only_a_lock_leaves_the_pool_alone() -> None:
