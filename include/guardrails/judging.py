@@ -10,6 +10,7 @@ from typing import Any
 from include.guardrails import limits
 from include.guardrails.model import ALL, Action, ActionRequest, Lease, Refusal, Refused, Switch
 from include.incidents.model import Incident, IncidentState
+from include.incidents.states import OVER_STATES
 from include.playbook.names import Component, Severity
 
 S = IncidentState
@@ -66,8 +67,7 @@ def _switched_off(scope: str, refusal: Refusal, what: str) -> _Check:
 
 def _over(request: ActionRequest, situation: Situation, now: datetime) -> Refused | None:
     incident = situation.incident
-    just_over = incident.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW)
-    if incident.open or request.after_recovery or (request.named and just_over):
+    if incident.open or request.after_recovery or (request.named and incident.state in OVER_STATES):
         return None
     into = f" into {incident.merged_into}, which is the one to work on" if incident.merged_into else ""
     text = f"{incident.id} is {incident.state.replace('_', ' ')}{into}: nothing is left to be done for it."

@@ -24,6 +24,7 @@ MOVES: Mapping[S, tuple[S, ...]] = {
     S.FALSE_POSITIVE: (),
 }
 FINAL_STATES = frozenset(state for state, moves in MOVES.items() if not moves)
+OVER_STATES = frozenset({S.RESOLVED, S.IN_REVIEW})  # and not closed yet
 REOPENABLE_STATES = frozenset(state for state, moves in MOVES.items() if S.REOPENED in moves)
 # A walk may end in these, but not pass through them: each is a statement of its own.
 _STATEMENTS = frozenset({S.REOPENED, S.FALSE_POSITIVE, S.MERGED})

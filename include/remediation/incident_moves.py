@@ -43,6 +43,8 @@ def take_over(store: IncidentStore, request: RunRequest, now: datetime) -> HandO
     """What was reported by hand goes to the run in which that was done: else the watch would hand it over once more as
     soon as the restart that was wanted is seen. ``None``: others opened it, or the store does not answer.
     """
+    if not request.by_person:
+        return None
     try:
         incident = store.incident(request.incident_id)
         if not incident.open or incident.scenario is not request.scenario or not _reported(store, request):

@@ -15,7 +15,8 @@ from include.guardrails.holders import alive
 from include.guardrails.model import Action, ActionState
 from include.guardrails.settling import dead_actions
 from include.incidents.commands import APPROVED, NOT_PUBLISHED, SENT_BACK
-from include.incidents.model import Entry, EntryKind, HandOver, Incident, IncidentState
+from include.incidents.model import Entry, EntryKind, HandOver, Incident
+from include.incidents.states import OVER_STATES
 from include.playbook.names import Component, Severity
 from include.remediation.run_names import REVIEW_DAG, again, qualified, review_run, split
 
@@ -96,8 +97,11 @@ def work_for(now: datetime, cases: Iterable[Case], actions: Iterable[Action], st
 
 def reviewable(incident: Incident) -> bool:
     """A record needs no review, nor does one about the observer alone."""
-    over = incident.state in (IncidentState.RESOLVED, IncidentState.IN_REVIEW)
-    return over and incident.severity is not Severity.SEV_4 and incident.target is not Component.MONITORING
+    return (
+        incident.state in OVER_STATES
+        and incident.severity is not Severity.SEV_4
+        and incident.target is not Component.MONITORING
+    )
 
 
 def _settle(action: Action) -> Work:

@@ -210,6 +210,19 @@ async def test_a_ban_is_waited_out_by_every_rung(
             await all_published(settings, topic, exchange)
 
 
+def deaf_first(base: Settings, deaf: StandInExchange, exchange: StandInExchange, **more: Any) -> Settings:
+    """Of a producer whose first stream endpoint brings nothing, while the second one and REST are the exchange's."""
+    return producer_settings(
+        base,
+        exchange,
+        feed=Feed.LIVE,
+        producer_start_from="oldest",
+        live_stream_endpoints=(deaf.stream_url, exchange.stream_url),
+        live_rest_endpoints=(exchange.rest_url,),
+        **more,
+    )
+
+
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("good_endpoint", [True, False])
 async def test_what_comes_by_rest_proves_no_stream(
@@ -223,16 +236,7 @@ async def test_what_comes_by_rest_proves_no_stream(
     async with market(60) as exchange, market(60) as deaf:
         deaf.faults.set(silent=True)
         exchange.faults.set(silent=not good_endpoint)
-        settings = producer_settings(
-            stack_settings,
-            exchange,
-            home=tmp_path,
-            producer_health_port=port,
-            feed=Feed.LIVE,
-            producer_start_from="oldest",
-            live_stream_endpoints=(deaf.stream_url, exchange.stream_url),
-            live_rest_endpoints=(exchange.rest_url,),
-        )
+        settings = deaf_first(stack_settings, deaf, exchange, home=tmp_path, producer_health_port=port)
         with hosted_producer(settings, topic) as tools:
             tools.controller.start(PRODUCER, 5)
             pid = (await status_is(settings, "polling"))["pid"]
@@ -262,16 +266,8 @@ async def test_an_endpoint_that_brings_nothing_is_tried_last_for_a_time(
     topic, port = fresh_topic(), free_ports(1)[0]
     async with market() as exchange, market() as deaf:
         deaf.faults.set(silent=True)
-        settings = producer_settings(
-            stack_settings,
-            exchange,
-            home=tmp_path,
-            producer_health_port=port,
-            silence_seconds=2,
-            feed=Feed.LIVE,
-            producer_start_from="oldest",
-            live_stream_endpoints=(deaf.stream_url, exchange.stream_url),
-            live_rest_endpoints=(exchange.rest_url,),
+        settings = deaf_first(
+            stack_settings, deaf, exchange, home=tmp_path, producer_health_port=port, silence_seconds=2
         )
         with hosted_producer(settings, topic) as tools:
             tools.controller.start(PRODUCER, 5)
