@@ -7,20 +7,24 @@ a message that names the setting, what was received and what is allowed (see :fu
 
 from __future__ import annotations
 
-import difflib
 import os
+import re
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from include.settings_errors import SettingsError, explain, refuse_unknown
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "PIPELINE_"
 ENV_FILE_VARIABLE = "PIPELINE_ENV_FILE"  # another file than .env; an empty one for none
+
+LOOPBACK = "127.0.0.1"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -35,8 +39,12 @@ class Feed(StrEnum):
     LIVE = "live"  # the real exchange
 
 
-class SettingsError(Exception):
-    """One or more settings are wrong. The text is meant for the person who started the program."""
+class ServiceAdapter(StrEnum):
+    """Who owns the long-running processes."""
+
+    SUPERVISORD = "supervisord"  # this machine, without root
+    DOCKER = "docker"  # docker-compose.yaml
+    SYSTEMD = "systemd"  # units of a host
 
 
 class Settings(BaseSettings):
@@ -47,6 +55,13 @@ class Settings(BaseSettings):
     # --- Places ------------------------------------------------------------------------------------------------
     home: Path = Field(PROJECT_ROOT / "var", description="Folder of all run-time state: data, logs, sockets, secrets.")
     cache: Path = Field(PROJECT_ROOT / "var" / "cache", description="Folder of downloaded artifacts; kept by clean.")
+
+    secrets_folder: Path | None = Field(None, description="Folder of the secret files; unset: secrets in the home.")
+    listen_host: str = Field(
+        LOOPBACK,
+        min_length=1,
+        description="Address that the pipeline's own processes listen on; all only in containers.",
+    )
 
     ivy_settings: FilePath | None = Field(None, description="Ivy settings file of a site's artifact mirror.")
 
@@ -68,6 +83,7 @@ class Settings(BaseSettings):
     generator_seed: int = Field(1, description="Seed of the generated trades.")
 
     # --- Stand-in exchange -------------------------------------------------------------------------------------
+    exchange_host: str = Field(LOOPBACK, min_length=1, description="Host of the stand-in exchange.")
     exchange_port: Port = Field(28080, description="Loopback port of the stand-in exchange (REST and WebSocket).")
     exchange_control_port: Port = Field(28081, description="Loopback port of the stand-in's control endpoint.")
 
@@ -92,6 +108,7 @@ class Settings(BaseSettings):
     )
 
     # --- Producer ----------------------------------------------------------------------------------------------
+    producer_host: str = Field(LOOPBACK, min_length=1, description="Host of btc_producer.")
     producer_health_port: Port = Field(28101, description="Loopback port of btc_producer's /health and /metrics.")
     producer_start_from: str = Field(
         "auto",
@@ -128,7 +145,7 @@ class Settings(BaseSettings):
     topic_retention_hours: Annotated[float, Field(gt=0)] = Field(168.0, description="Retention of crypto-trades.")
 
     # --- MySQL -------------------------------------------------------------------------------------------------
-    mysql_host: str = Field("127.0.0.1", min_length=1, description="Host of the MySQL-compatible server.")
+    mysql_host: str = Field(LOOPBACK, min_length=1, description="Host of the MySQL-compatible server.")
     mysql_port: Port = Field(23306, description="Port of the MySQL-compatible server.")
     mysql_database: str = Field("crypto", pattern="^[A-Za-z0-9_]{1,64}$", description="Database name.")
     mysql_user: str = Field("pipeline", pattern="^[A-Za-z0-9_]{1,32}$", description="Account of the pipeline.")
@@ -156,6 +173,7 @@ class Settings(BaseSettings):
     processor_stop_seconds: Seconds = Field(
         8.0, description="How long a stopping stream processor waits for its running micro-batch before abandoning it."
     )
+    processor_host: str = Field(LOOPBACK, min_length=1, description="Host of stream_processor; its Spark driver's too.")
     processor_health_port: Port = Field(28102, description="Loopback port of stream_processor's /health and /metrics.")
 
     # --- Incidents ---------------------------------------------------------------------------------------------
@@ -170,7 +188,14 @@ class Settings(BaseSettings):
     )
 
     # --- Airflow -----------------------------------------------------------------------------------------------
-    airflow_port: Port = Field(8080, description="Loopback port of the Airflow UI and API.")
+    airflow_host: str = Field(LOOPBACK, min_length=1, description="Host of Airflow's API server.")
+    airflow_port: Port = Field(8080, description="Port of the Airflow UI and API; people reach it on loopback.")
+    airflow_database_url: str = Field(
+        "",
+        pattern=r"^$|^postgresql://",
+        description="Airflow's metadata database: postgresql://user@host/name; empty: SQLite in Airflow's home.",
+    )
+    airflow_database_password: SecretStr = Field(SecretStr(""), description="Password of Airflow's metadata database.")
     airflow_parallelism: Count = Field(8, description="Most task processes at a time.")
     airflow_admin_user: str = Field("admin", pattern="^[A-Za-z0-9_]{1,32}$", description="Login of the Airflow UI.")
     airflow_oncall_user: str = Field(
@@ -181,7 +206,21 @@ class Settings(BaseSettings):
     health_window_seconds: Seconds = Field(600.0, description="How long one run of a health Dag watches.")
 
     # --- Services ----------------------------------------------------------------------------------------------
-    service_adapter: str = Field("supervisord", pattern="^supervisord$", description="Who owns the processes.")
+    service_adapter: ServiceAdapter = Field(ServiceAdapter.SUPERVISORD, description="Who owns the processes.")
+    docker_api_url: str = Field(
+        "unix:///var/run/docker.sock",
+        pattern="^(unix|tcp|http|https)://.+",
+        description="Docker's API or the proxy before it (adapter docker).",
+    )
+    docker_project: str = Field(
+        "crypto-pipeline",
+        pattern="^[a-z0-9][a-z0-9_-]*$",
+        description="Compose project whose containers are the services (adapter docker).",
+    )
+    systemd_units: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Units of the services where they are called otherwise: kafka=confluent-kafka.service,… (systemd).",
+    )
     restart_budget: Count = Field(5, description="Starts of a supervised process within the budget window.")
     restart_budget_seconds: Seconds = Field(60.0, description="Length of the budget window.")
     restart_cooldown_seconds: Seconds = Field(60.0, description="Pause after an exhausted budget, before new tries.")
@@ -211,11 +250,23 @@ class Settings(BaseSettings):
             raise ValueError("distinct minutes from 1 to 1440, among them 1 (longer windows are summed from minutes)")
         return tuple(sorted(value))
 
-    @field_validator("incident_store_url")
+    @field_validator("systemd_units", mode="before")
     @classmethod
-    def _no_password(cls, value: str) -> str:
+    def _units(cls, value: Any) -> Any:
+        """Accept ``kafka=a.service,mysql=b.service`` from the environment."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if bad := [name for name, _, unit in pairs if not re.fullmatch(r"[A-Za-z0-9@:._-]+", unit.strip())]:
+            raise ValueError(f"name=unit, comma-separated, for example kafka=kafka.service; not {bad}")
+        return {name.strip(): unit.strip() for name, _, unit in pairs}
+
+    @field_validator("incident_store_url", "airflow_database_url")
+    @classmethod
+    def _no_password(cls, value: str, info: ValidationInfo) -> str:
         if urlsplit(value).password is not None:
-            raise ValueError("the password has a setting of its own, PIPELINE_INCIDENT_STORE_PASSWORD")
+            own = f"{PREFIX}{str(info.field_name).removesuffix('_url').upper()}_PASSWORD"
+            raise ValueError(f"the password has a setting of its own, {own}")
         return value
 
     @field_validator("home", "cache")
@@ -241,18 +292,18 @@ class Settings(BaseSettings):
     @property
     def bootstrap_servers(self) -> str:
         """Kafka brokers as ``host:port[,…]``."""
-        return self.kafka_bootstrap_servers or f"127.0.0.1:{self.kafka_port}"
+        return self.kafka_bootstrap_servers or f"{LOOPBACK}:{self.kafka_port}"
 
     @property
     def stream_endpoints(self) -> tuple[str, ...]:
         """WebSocket bases in order of preference."""
-        local = (f"ws://127.0.0.1:{self.exchange_port}",)
+        local = (f"ws://{self.exchange_host}:{self.exchange_port}",)
         return self._avoided_last(self.live_stream_endpoints if self.feed is Feed.LIVE else local)
 
     @property
     def rest_endpoints(self) -> tuple[str, ...]:
         """REST bases in order of preference."""
-        local = (f"http://127.0.0.1:{self.exchange_port}",)
+        local = (f"http://{self.exchange_host}:{self.exchange_port}",)
         return self._avoided_last(self.live_rest_endpoints if self.feed is Feed.LIVE else local)
 
     def _avoided_last(self, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -264,6 +315,11 @@ class Settings(BaseSettings):
         if self.producer_start_from != "auto":
             return self.producer_start_from
         return "live" if self.feed is Feed.LIVE else "oldest"
+
+    @property
+    def exchange_control_url(self) -> str:
+        """Base of the stand-in's control endpoint."""
+        return f"http://{self.exchange_host}:{self.exchange_control_port}"
 
     @property
     def airflow_users(self) -> tuple[str, ...]:
@@ -288,7 +344,7 @@ class Settings(BaseSettings):
     @property
     def secrets_dir(self) -> Path:
         """Generated secrets, one file each, readable by the owner only."""
-        return self.home / "secrets"
+        return self.secrets_folder or self.home / "secrets"
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -306,46 +362,6 @@ class Settings(BaseSettings):
         return self.run_dir / "supervisor.sock"
 
 
-def _allowed(field: str) -> str:
-    """What a setting accepts, in words: its description and its bounds."""
-    info = Settings.model_fields[field]
-    bounds = [text for meta in info.metadata if (text := _bound(meta))]
-    choices = [f"one of {', '.join(Feed)}"] if field == "feed" else []
-    return " ".join([info.description or "", *(f"Must be {b}." for b in bounds + choices)]).strip()
-
-
-def _bound(meta: object) -> str:
-    words = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
-    parts = [f"{text} {getattr(meta, name)}" for name, text in words.items() if getattr(meta, name, None) is not None]
-    pattern = getattr(meta, "pattern", None)
-    return " and ".join(parts + ([f"of the form {pattern}"] if pattern else []))
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors():
-        if not item["loc"]:  # a rule over several settings names its setting itself
-            lines.append(f"  {item['msg'].removeprefix('Value error, ')}")
-            continue
-        field = str(item["loc"][0])
-        received = "(hidden)" if "password" in field or field == "incident_store_url" else repr(item["input"])
-        lines.append(f"  {PREFIX}{field.upper()}: received {received}: {item['msg']}. Allowed: {_allowed(field)}")
-    return "These settings are wrong:\n" + "\n".join(lines)
-
-
-def _refuse_unknown(env_file: Path) -> None:
-    """A misspelt setting must not be ignored in silence."""
-    names = set(os.environ)
-    if env_file.is_file():
-        names |= {line.split("=", 1)[0].strip() for line in env_file.read_text().splitlines() if "=" in line}
-    known = {ENV_FILE_VARIABLE, *(PREFIX + field.upper() for field in Settings.model_fields)}
-    if unknown := sorted(n for n in names if n.startswith(PREFIX) and n not in known):
-        hints = [
-            f"  {n} (did you mean {m[0]}?)" if (m := difflib.get_close_matches(n, known)) else f"  {n}" for n in unknown
-        ]
-        raise SettingsError("These settings do not exist:\n" + "\n".join(hints))
-
-
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     """Read and validate the settings.
 
@@ -354,12 +370,12 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     is allowed.
     """
     env_file = env_file or Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
-    _refuse_unknown(env_file)
+    refuse_unknown(env_file, {ENV_FILE_VARIABLE, *(PREFIX + field.upper() for field in Settings.model_fields)}, PREFIX)
     try:
         probe = Settings(_env_file=env_file, **overrides)  # finds home, which holds the secret files
         return Settings(_env_file=env_file, _secrets_dir=_existing(probe.secrets_dir), **overrides)
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from error
+        raise SettingsError(explain(error, Settings.model_fields, PREFIX)) from error
 
 
 def _existing(folder: Path) -> Path | None:

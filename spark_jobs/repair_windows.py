@@ -23,7 +23,8 @@ from include.repair.errors import RepairError
 from include.repair.span import span_of
 from include.runtime.clock import SystemClock
 from include.runtime.logging import configure_logging, get_logger
-from include.settings import SettingsError, get_settings
+from include.settings import get_settings
+from include.settings_errors import SettingsError
 from spark_jobs.lib.session import create_session
 
 if TYPE_CHECKING:

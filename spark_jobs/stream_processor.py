@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from include.runtime.errors import AlreadyRunningError
 from include.runtime.logging import configure_logging
 from include.runtime.single_instance import hold_single_instance
-from include.settings import SettingsError, get_settings
+from include.settings import get_settings
+from include.settings_errors import SettingsError
 from spark_jobs.lib.session import create_session
 
 

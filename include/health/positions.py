@@ -107,7 +107,7 @@ class PositionReader:
         return {symbol: self._rest.newest_trade_id(symbol) for symbol in self._settings.symbols}
 
     def _producer(self) -> dict[str, dict[str, Any]]:
-        url = f"http://127.0.0.1:{self._settings.producer_health_port}/health"
+        url = f"http://{self._settings.producer_host}:{self._settings.producer_health_port}/health"
         answer = requests.get(url, timeout=_DEADLINE_SECONDS)
         answer.raise_for_status()
         symbols: dict[str, dict[str, Any]] = answer.json()["symbols"]

@@ -15,7 +15,7 @@ from include.playbook.errors import PlaybookError
 from include.playbook.playbook import load_playbook
 from include.playbook_command import guardrail_commands
 from include.playbook_command.console import DIFFERS, REFUSED, console, incident_store
-from include.settings import SettingsError
+from include.settings_errors import SettingsError
 
 if TYPE_CHECKING:
     from include.incidents.store import IncidentStore

@@ -14,7 +14,8 @@ from include.producer.app import BtcProducer
 from include.runtime.errors import AlreadyRunningError
 from include.runtime.logging import configure_logging, get_logger
 from include.runtime.single_instance import hold_single_instance
-from include.settings import Settings, SettingsError, load_settings
+from include.settings import Settings, load_settings
+from include.settings_errors import SettingsError
 
 EPILOG = """\
 Configured by the environment (PIPELINE_<NAME>) and .env; see include/settings.py for every setting. Those that matter

@@ -95,7 +95,8 @@ class BtcProducer:
             settings.bootstrap_servers, self._topics(), self.client, settings.start_from, self.last_error
         )
         self.report = Report(self)
-        self.endpoint = HealthEndpoint(settings.producer_health_port, self.report.health, registry(self.report.samples))
+        metrics = registry(self.report.samples)
+        self.endpoint = HealthEndpoint(settings.producer_health_port, self.report.health, metrics, settings.listen_host)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then flush within a deadline."""

@@ -110,7 +110,7 @@ def _producer(settings: Settings, _: ServiceController) -> Probe:
     from include.market.weight import RetryAfterGate
     from include.runtime.clock import SystemClock
 
-    return ProducerHealth(settings.producer_health_port, RetryAfterGate(SystemClock()))
+    return ProducerHealth(settings.producer_health_port, RetryAfterGate(SystemClock()), host=settings.producer_host)
 
 
 def _exchange(settings: Settings, _: ServiceController) -> Probe:

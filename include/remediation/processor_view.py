@@ -30,7 +30,8 @@ class ProcessorView:
     def document(self) -> dict[str, Any]:
         """All of ``/health``; empty if it does not answer."""
         with suppress(NoDocumentError):
-            return read_document(self._tools.settings.processor_health_port, _DOCUMENT_SECONDS)
+            settings = self._tools.settings
+            return read_document(settings.processor_health_port, _DOCUMENT_SECONDS, settings.processor_host)
         return {}
 
     def in_force(self, name: str) -> float | None:

@@ -144,7 +144,8 @@ class ProducerLooks:
     def document(self) -> ProducerDocument | None:
         """``/health`` itself; ``None`` if there is no answer."""
         try:
-            document = read_document(self._tools.settings.producer_health_port, _DOCUMENT_SECONDS)
+            settings = self._tools.settings
+            document = read_document(settings.producer_health_port, _DOCUMENT_SECONDS, settings.producer_host)
             return msgspec.convert(document, ProducerDocument)
         except (NoDocumentError, msgspec.ValidationError):
             return None

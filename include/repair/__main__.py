@@ -16,7 +16,8 @@ from include.repair.model import Comparison, IdGap, RepairReport, Span
 from include.repair.repair import Repair
 from include.repair.span import moment_of, span_of
 from include.repair.words import comparison_text, gap_text, span_text
-from include.settings import Settings, SettingsError, load_settings
+from include.settings import Settings, load_settings
+from include.settings_errors import SettingsError
 from include.stack.running import remembered
 
 DIFFERS, REFUSED = 1, 2  # exit codes

@@ -11,7 +11,8 @@ from rich.markup import escape
 
 from include.review.errors import ReviewError
 from include.review.review_commands import review_app
-from include.settings import SettingsError, load_settings
+from include.settings import load_settings
+from include.settings_errors import SettingsError
 
 DIFFERS, REFUSED = 1, 2  # exit codes: what was checked is not right; the question cannot be answered
 

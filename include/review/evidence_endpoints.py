@@ -39,7 +39,7 @@ def read_endpoints(settings: Settings) -> Found:
 def read_spark_progress(settings: Settings) -> Found:
     """The document of stream_processor's health endpoint as it is; it answers while a batch hangs."""
     try:
-        document = read_document(settings.processor_health_port, _DOCUMENT_SECONDS)
+        document = read_document(settings.processor_health_port, _DOCUMENT_SECONDS, settings.processor_host)
     except NoDocumentError as error:
         return missing(f"stream_processor does not answer ({error.code}): {error}")
     return Found(document, True, "", _progress_lines(document))

@@ -1,4 +1,4 @@
-"""``GET /health`` (JSON) and ``GET /metrics`` (Prometheus text) on loopback, served from a thread of their own.
+"""``GET /health`` (JSON) and ``GET /metrics`` (Prometheus text) on one address, served from a thread of their own.
 
 A thread, not the process's event loop: the answer must come while the process itself is stuck.
 """

@@ -8,7 +8,8 @@ import sys
 from include.services.controller import ServiceController
 from include.services.errors import ServicesError
 from include.services.factory import controller_from_settings
-from include.settings import SettingsError, get_settings
+from include.settings import get_settings
+from include.settings_errors import SettingsError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,8 @@ from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from include.services.errors import ServicesError
-from include.settings import Settings, SettingsError, load_settings
+from include.settings import Settings, load_settings
+from include.settings_errors import SettingsError
 from include.stack.console import console
 from include.stack.errors import StackError
 from include.stack.operation_lock import exclusive

@@ -10,7 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from include.settings import PROJECT_ROOT, Settings
+from sqlalchemy import URL, make_url
+
+from include.settings import LOOPBACK, PROJECT_ROOT, Settings
 from include.stack.secrets import read_secret, write_secret
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -26,8 +28,27 @@ def home(settings: Settings) -> Path:
 
 
 def url(settings: Settings) -> str:
-    """Address of the UI and API."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
+    """Address of the API for the other processes."""
+    return f"http://{settings.airflow_host}:{settings.airflow_port}"
+
+
+def public_url(settings: Settings) -> str:
+    """Address of the UI for people on this machine."""
+    return f"http://{LOOPBACK}:{settings.airflow_port}"
+
+
+def database_url(settings: Settings) -> URL:
+    """Metadata database. Its text hides the password."""
+    if not settings.airflow_database_url:
+        return URL.create("sqlite", database=f"{home(settings)}/airflow.db")
+    url = make_url(settings.airflow_database_url).set(drivername="postgresql+psycopg")
+    password = settings.airflow_database_password.get_secret_value()
+    return url.set(password=password) if password else url
+
+
+def passwords_file(settings: Settings) -> Path:
+    """The login file of Airflow's simple auth manager. In Airflow's home: the secrets' folder may be read-only."""
+    return home(settings) / "passwords.json"
 
 
 def command(component: str) -> list[str]:
@@ -48,11 +69,11 @@ def environment(settings: Settings) -> dict[str, str]:
         ("core", "execution_api_server_url"): f"{url(settings)}/execution/",
         ("core", "fernet_key"): read_secret(settings, "airflow_fernet_key"),
         ("core", "simple_auth_manager_users"): ",".join(f"{name}:{role}" for name, role in users.items()),
-        ("core", "simple_auth_manager_passwords_file"): settings.secrets_dir / "airflow_passwords.json",
-        ("database", "sql_alchemy_conn"): f"sqlite:///{home(settings)}/airflow.db",
-        ("api", "host"): "127.0.0.1",  # the default is all interfaces
+        ("core", "simple_auth_manager_passwords_file"): passwords_file(settings),
+        ("database", "sql_alchemy_conn"): database_url(settings).render_as_string(hide_password=False),
+        ("api", "host"): settings.listen_host,  # the default is all interfaces
         ("api", "port"): settings.airflow_port,
-        ("api", "base_url"): url(settings),
+        ("api", "base_url"): public_url(settings),
         ("api", "secret_key"): read_secret(settings, "airflow_secret_key"),
         ("api", "workers"): 1,
         ("api_auth", "jwt_secret"): read_secret(settings, "airflow_jwt_secret"),
@@ -64,6 +85,8 @@ def environment(settings: Settings) -> dict[str, str]:
         ("logging", "base_log_folder"): home(settings) / "logs",
         ("usage_data_collection", "enabled"): False,
     }
+    if settings.airflow_database_url:  # the driver that is installed speaks both ways; Airflow would guess another
+        options["database", "sql_alchemy_conn_async"] = options["database", "sql_alchemy_conn"]
     variables = {f"AIRFLOW__{section.upper()}__{key.upper()}": str(value) for (section, key), value in options.items()}
     path = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
     return {
@@ -77,7 +100,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def write_passwords(settings: Settings) -> None:
     """The login file of Airflow's simple auth manager."""
-    path = settings.secrets_dir / "airflow_passwords.json"
+    path = passwords_file(settings)
     passwords = {
         settings.airflow_admin_user: read_secret(settings, "airflow_admin_password"),
         settings.airflow_oncall_user: read_secret(settings, "airflow_oncall_password"),

@@ -26,7 +26,7 @@ def prepare_airflow(settings: Settings) -> bool:
     version = importlib.metadata.version("apache-airflow")
     stamp = airflow.home(settings) / "prepared"
     state = hashlib.sha256(f"{version} {connections}".encode()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == state and (airflow.home(settings) / "airflow.db").is_file():
+    if stamp.is_file() and stamp.read_text() == state and _database_is_there(settings):
         return False
     _airflow(settings, "db", "migrate")
     _import_connections(settings, connections)
@@ -34,8 +34,13 @@ def prepare_airflow(settings: Settings) -> bool:
     return True
 
 
+def _database_is_there(settings: Settings) -> bool:
+    """A server's database outlives our folder or not, so it is migrated at each start; that is quick when current."""
+    return not settings.airflow_database_url and (airflow.home(settings) / "airflow.db").is_file()
+
+
 def _import_connections(settings: Settings, connections: str) -> None:
-    path = settings.secrets_dir / "connections.json"  # has a password: owner only, and only while it is read
+    path = airflow.home(settings) / "connections.json"  # has a password: owner only, and only while it is read
     write_secret(path, connections)
     try:
         _airflow(settings, "connections", "import", "--overwrite", str(path))

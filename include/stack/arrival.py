@@ -63,7 +63,7 @@ def describe(settings: Settings) -> None:
             table.add_row(row.symbol, f"{row.window_minutes} min", until, *averages)
     console.print(table)
     login = f"user [bold]{settings.airflow_admin_user}[/], {_password(settings)}"
-    console.print(f"Airflow UI: [bold]{airflow.url(settings)}[/]   {login}", soft_wrap=True)
+    console.print(f"Airflow UI: [bold]{airflow.public_url(settings)}[/]   {login}", soft_wrap=True)
     console.print("Next: make status · make logs NAME=btc_producer · make down")
 
 

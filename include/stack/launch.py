@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from include.runtime.temporary_settings import TemporarySettings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
-from include.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from include.settings import PROJECT_ROOT, Settings, load_settings
+from include.settings_errors import SettingsError
 from include.stack import airflow, kafka, mariadb
 from include.stack.errors import StackError
 from include.stack.java import find_java

@@ -60,7 +60,13 @@ def without_proxy() -> dict[str, str]:
 def variables(settings: Settings) -> dict[str, str]:
     """The settings as environment variables."""
     dump = _dump(settings)
-    return {PREFIX + k.upper(): ",".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in dump.items()}
+    return {PREFIX + name.upper(): _as_text(value) for name, value in dump.items()}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{key}={item}" for key, item in value.items()]
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def check_feed(settings: Settings) -> None:

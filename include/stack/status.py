@@ -58,7 +58,7 @@ class StatusView:
         positions = self._positions.read()
         last, self._last = self._last, positions
         parts = [self._process_table(), _symbol_table(positions, last), _partition_table(positions, last)]
-        footer = Text(f"Airflow: {airflow.url(self._settings)}   {_freshness(positions)}", style="bold")
+        footer = Text(f"Airflow: {airflow.public_url(self._settings)}   {_freshness(positions)}", style="bold")
         problems = [Text(f"{name}: {reason}", style="red") for name, reason in sorted(positions.problems.items())]
         return Group(*parts, footer, *incident_lines(self._settings), *problems)
 

@@ -7,7 +7,8 @@ import sys
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from include.settings import SettingsError, get_settings
+from include.settings import get_settings
+from include.settings_errors import SettingsError
 from include.warehouse.error_numbers import describe
 from include.warehouse.errors import WarehouseError
 from include.warehouse.migrations import migrate as apply_migrations

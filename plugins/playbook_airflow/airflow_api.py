@@ -49,7 +49,7 @@ class AirflowApi:
     def from_settings(cls, settings: Settings) -> AirflowApi:
         """The API server of this stack, as the supervision account."""
         password_file = settings.secrets_dir / "airflow_supervision_password"
-        return cls(f"http://127.0.0.1:{settings.airflow_port}", password_file)
+        return cls(f"http://{settings.airflow_host}:{settings.airflow_port}", password_file)
 
     async def dag_switch(self, dag_id: str) -> DagSwitch:
         """The Dag's switch now."""

@@ -85,7 +85,9 @@ class StreamProcessorJob:
             stop=self._stop,
             on_commit=self._last_words.committed,
         )
-        self._health = HealthEndpoint(settings.processor_health_port, self._snapshot, self._metrics.registry)
+        self._health = HealthEndpoint(
+            settings.processor_health_port, self._snapshot, self._metrics.registry, settings.listen_host
+        )
         self._opening: Future[Opening] | None = None
         self._session = session
         self._query: Any = None

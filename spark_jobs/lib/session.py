@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from include.settings import Settings
+from include.settings import LOOPBACK, Settings
 from spark_jobs.lib.class_archive import archive_options, archive_path
 
 _LOGGING = Path(__file__).resolve().parents[1] / "log4j2.properties"
@@ -24,8 +24,9 @@ def session_configuration(settings: Settings) -> dict[str, str]:
         # In local mode the class path saves copying the jars to an executor that is this very process.
         ("spark.driver.extraClassPath" if local else "spark.jars"): (os.pathsep if local else ",").join(jars),
         "spark.driver.memory": settings.spark_driver_memory,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
+        # On a cluster the executors must reach the driver.
+        "spark.driver.host": LOOPBACK if local else settings.processor_host,
+        "spark.driver.bindAddress": LOOPBACK if local else settings.listen_host,
         "spark.driver.extraJavaOptions": " ".join(_java_options(settings)),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

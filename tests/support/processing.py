@@ -171,7 +171,7 @@ def scene(home: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Itera
         clock=clock,
     )
     current = Scene(tools, controller, clock, seen)
-    monkeypatch.setattr(processor_view, "read_document", lambda port, seconds: current.document)
+    monkeypatch.setattr(processor_view, "read_document", lambda port, seconds, host: current.document)
     current.start()
     current.says()
     current.lag((100, 100, 0.0))

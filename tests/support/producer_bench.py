@@ -112,7 +112,7 @@ class ProducerBench:
         self.asked += probe is Probe.EXCHANGE
         return self.bench.tools.look(probe)
 
-    def _read(self, port: int, seconds: float) -> dict[str, Any]:
+    def _read(self, port: int, seconds: float, host: str) -> dict[str, Any]:
         if not self.documents:
             raise producer_feed.NoDocumentError(Code.REFUSED, "nobody listens")
         return self.documents.pop(0) if len(self.documents) > 1 else self.documents[0]

@@ -92,7 +92,7 @@ def _trade_times(settings: Settings, symbol: str, sightings: list[Sighting]) -> 
     ids = [s for s in sightings if s.symbol == symbol]
     first, last = min(s.first for s in ids), max(s.last for s in ids)
     times: dict[int, int] = {}
-    url = f"http://127.0.0.1:{settings.exchange_control_port}/control/ledger"
+    url = f"{settings.exchange_control_url}/control/ledger"
     while first <= last:
         answer = requests.get(url, params={"symbol": symbol, "from": str(first), "to": str(last)}, timeout=30)
         answer.raise_for_status()

@@ -47,6 +47,6 @@ def feed_probes(settings: Settings) -> tuple[Probe, ...]:
     """The producer and the exchange. What the exchange forbids the one, it forbids the other."""
     gate = RetryAfterGate(SystemClock())
     return (
-        ProducerHealth(settings.producer_health_port, gate),
+        ProducerHealth(settings.producer_health_port, gate, host=settings.producer_host),
         ExchangeOracle(settings.rest_endpoints, settings.symbols, gate),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from include.health.observations import Code
+from include.settings import LOOPBACK
 
 
 class NoDocumentError(Exception):
@@ -18,13 +19,13 @@ class NoDocumentError(Exception):
         self.code = code
 
 
-def read_document(port: int, seconds: float) -> dict[str, Any]:
-    """The document of the process that listens at ``port`` of loopback.
+def read_document(port: int, seconds: float, host: str = LOOPBACK) -> dict[str, Any]:
+    """The document of the process that listens at ``port`` of ``host``.
 
     Each reading is a connection of its own, as the process closes it after the answer. Raises
     :class:`NoDocumentError`.
     """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
     try:
         connection.request("GET", "/health")
         answer = connection.getresponse()

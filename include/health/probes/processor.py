@@ -21,12 +21,12 @@ class ProcessorProbe:
     overrun = Outcome.FAILED
 
     def __init__(self, settings: Settings) -> None:
-        self._port = settings.processor_health_port
+        self._host, self._port = settings.processor_host, settings.processor_health_port
 
     def look(self) -> Observation:
         """``ProcessorFacts``. A document of another form is the probe's own fault, and raises."""
         try:
-            document = read_document(self._port, _SECONDS)
+            document = read_document(self._port, _SECONDS, self._host)
         except NoDocumentError as error:
             return failed(self.name, error.code, error)
         return seen_well(self.name, processor_facts(document))

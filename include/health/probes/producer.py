@@ -13,6 +13,7 @@ from include.health.probes.health_document import NoDocumentError, read_document
 from include.market.breaker import BreakerState
 from include.market.weight import RetryAfterGate
 from include.runtime.clock import Clock, SystemClock
+from include.settings import LOOPBACK
 
 _SECONDS = 0.9
 _SERVICE = "btc_producer"
@@ -88,13 +89,15 @@ class ProducerHealth:
 
     name, every, deadline, overrun = ProbeName.PRODUCER, 1.0, 1.0, Outcome.FAILED
 
-    def __init__(self, port: int, gate: RetryAfterGate | None = None, clock: Clock | None = None) -> None:
-        self._port, self._gate, self._clock = port, gate, clock or SystemClock()
+    def __init__(
+        self, port: int, gate: RetryAfterGate | None = None, clock: Clock | None = None, host: str = LOOPBACK
+    ) -> None:
+        self._port, self._gate, self._clock, self._host = port, gate, clock or SystemClock(), host
 
     def look(self) -> Observation:
         """See :class:`include.health.probes.base.Probe`. A document of another form is the probe's own fault."""
         try:
-            document = read_document(self._port, _SECONDS)
+            document = read_document(self._port, _SECONDS, self._host)
         except NoDocumentError as error:
             return failed(self.name, error.code, error)
         if document.get("service") != _SERVICE:

@@ -13,7 +13,8 @@ from include.market.standin.exchange import StandInExchange
 from include.runtime.errors import AlreadyRunningError
 from include.runtime.logging import configure_logging, get_logger
 from include.runtime.single_instance import hold_single_instance
-from include.settings import SettingsError, load_settings
+from include.settings import load_settings
+from include.settings_errors import SettingsError
 
 _HELP = """The stand-in exchange: Binance's REST and WebSocket market data on loopback.
 

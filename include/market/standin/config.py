@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.settings import Feed, Settings
+from include.settings import LOOPBACK, Feed, Settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class StandInConfig:
     replay_file: Path | None = None
     replay_factor: float = 1.0
     state_dir: Path | None = None
+    host: str = LOOPBACK  # listened on; in a container also from outside
     port: int = 0
     control_port: int = 0
     limits: Limits = field(default_factory=Limits)
@@ -56,6 +57,7 @@ class StandInConfig:
             replay_file=settings.replay_file if settings.feed is Feed.REPLAY else None,
             replay_factor=settings.replay_factor,
             state_dir=settings.data_dir / "exchange",
+            host=settings.listen_host,
             port=settings.exchange_port,
             control_port=settings.exchange_control_port,
         )

@@ -32,9 +32,9 @@ from include.market.standin.stream_views import ViewBroadcast
 from include.market.standin.trades import Trade
 from include.runtime.clock import Clock, ManualClock
 from include.runtime.logging import get_logger
+from include.settings import LOOPBACK
 
 _LOG = get_logger("exchange")
-_HOST = "127.0.0.1"
 _TICK_SECONDS = 0.02  # real time, whatever the exchange's clock does
 _TLS_ALERT = bytes((0x15, 3, 3, 0, 2, 2, 40))  # fatal, handshake failure
 _LONGEST_LINE = 64 * 1024  # 1024 stream names fit into a request line
@@ -68,17 +68,17 @@ class StandInExchange:
     @property
     def rest_url(self) -> str:
         """Base of the REST endpoints."""
-        return f"http://{_HOST}:{self._ports['public']}"
+        return f"http://{LOOPBACK}:{self._ports['public']}"
 
     @property
     def stream_url(self) -> str:
         """Base of the WebSocket streams."""
-        return f"ws://{_HOST}:{self._ports['public']}"
+        return f"ws://{LOOPBACK}:{self._ports['public']}"
 
     @property
     def control_url(self) -> str:
         """Base of the control endpoint."""
-        return f"http://{_HOST}:{self._ports['control']}"
+        return f"http://{LOOPBACK}:{self._ports['control']}"
 
     def trades(self, symbol: str) -> list[Trade]:
         """All trades of a symbol so far: the ground truth."""
@@ -189,7 +189,7 @@ class StandInExchange:
         if factory is None:
             raise StandInError("the exchange is being shut down")
         try:
-            server = await loop.create_server(factory, _HOST, self._ports[purpose], reuse_address=True)
+            server = await loop.create_server(factory, self.config.host, self._ports[purpose], reuse_address=True)
         except OSError as error:
             raise PortTakenError(self._ports[purpose], f"{purpose} port of the stand-in exchange") from error
         self._sockets[purpose] = server

@@ -9,7 +9,8 @@ import pytest
 from include.incidents.factory import store_from_settings, store_url
 from include.incidents.model import IncidentState, OpenOutcome
 from include.runtime.clock import ManualClock
-from include.settings import SettingsError, load_settings
+from include.settings import load_settings
+from include.settings_errors import SettingsError
 from tests.support.incident_stores import START_MS, Backend, new_incident, walk
 
 NO_FILE = Path("/dev/null")

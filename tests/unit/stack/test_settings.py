@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from include.settings import PREFIX, Feed, SettingsError, load_settings
+from include.settings import PREFIX, Feed, load_settings
+from include.settings_errors import SettingsError
+from include.stack.running import variables
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,9 @@ def load(tmp_path: Path, **environment: str):
         ("MICRO_BATCH_SECONDS", "-1", ["PIPELINE_MICRO_BATCH_SECONDS", "'-1'", "at least 0"]),
         ("SPARK_DRIVER_MEMORY", "lots", ["PIPELINE_SPARK_DRIVER_MEMORY", "'lots'", "[mg]"]),
         ("HOME", "/" + "x" * 120, ["PIPELINE_HOME", "too long"]),
+        ("SERVICE_ADAPTER", "podman", ["PIPELINE_SERVICE_ADAPTER", "'podman'", "supervisord, docker, systemd"]),
+        ("SYSTEMD_UNITS", "kafka", ["PIPELINE_SYSTEMD_UNITS", "kafka=kafka.service"]),
+        ("AIRFLOW_DATABASE_URL", "postgresql://a:secret@b/c", ["PIPELINE_AIRFLOW_DATABASE_PASSWORD"]),
         ("KAFKA_PROT", "1", ["PIPELINE_KAFKA_PROT", "did you mean PIPELINE_KAFKA_PORT?"]),
     ],
 )
@@ -51,6 +56,26 @@ def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
         load(tmp_path, KAFKA_PORT="0", MYSQL_PORT="x")
     assert "PIPELINE_KAFKA_PORT" in str(refused.value)
     assert "PIPELINE_MYSQL_PORT" in str(refused.value)
+
+
+def test_a_url_that_holds_a_password_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, INCIDENT_STORE_URL="postgresql://a:secret@b/c")
+    assert "PIPELINE_INCIDENT_STORE_PASSWORD" in str(refused.value)
+    assert "secret@" not in str(refused.value)
+
+
+def test_units_are_read_by_service_and_survive_the_way_to_a_process(tmp_path: Path) -> None:
+    settings = load(tmp_path, SYSTEMD_UNITS="kafka=confluent-kafka.service, mysql=mysqld.service")
+    assert settings.systemd_units == {"kafka": "confluent-kafka.service", "mysql": "mysqld.service"}
+    assert variables(settings)["PIPELINE_SYSTEMD_UNITS"] == "kafka=confluent-kafka.service,mysql=mysqld.service"
+
+
+def test_secrets_may_lie_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "pipeline_mysql_password").write_text("from a file")
+    settings = load(tmp_path, SECRETS_FOLDER=str(tmp_path / "given"))
+    assert settings.mysql_password.get_secret_value() == "from a file"
 
 
 def test_a_wrong_password_setting_is_not_printed(tmp_path: Path) -> None:
