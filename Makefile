@@ -58,11 +58,11 @@ distclean: clean ## Drop downloads and the virtual environment as well
 
 # what needs services shares one stack, hence one process, after the rest has passed on all cores
 test: lint test-fast ## All tests, on the real Kafka, database, Spark and Airflow
-	@$(PYTEST) -m "integration or e2e" --junit-xml=$(RESULTS)/services.xml
+	@$(PYTEST) -m "(integration or e2e) and not engine" --junit-xml=$(RESULTS)/services.xml
 	@$(PY) -m tests.support.total $(RESULTS)/fast.xml $(RESULTS)/services.xml
 
 test-fast: $(INSTALLED) ## The fast tier: no services, on all cores
-	@$(PYTEST) -m "not integration and not e2e" -n logical --maxprocesses=4 --dist loadfile --junit-xml=$(RESULTS)/fast.xml
+	@$(PYTEST) -m "not integration and not e2e and not engine" -n logical --maxprocesses=4 --dist loadfile --junit-xml=$(RESULTS)/fast.xml
 
 lint: $(INSTALLED) ## Style, boundaries and types
 	@$(VENV)/bin/ruff format --check .
