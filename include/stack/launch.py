@@ -14,13 +14,13 @@ from include.runtime.temporary_settings import TemporarySettings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.settings import PROJECT_ROOT, Settings, load_settings
 from include.settings_errors import SettingsError
-from include.stack import airflow, kafka, mariadb
+from include.stack import airflow, kafka, mariadb, spark_cluster
 from include.stack.errors import StackError
 from include.stack.java import find_java
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS, end_leftovers
 from include.stack.processes import AIRFLOW_PROCESSES, python_command
 
-NAMES = (KAFKA, MYSQL, EXCHANGE, PRODUCER, PROCESSOR, *AIRFLOW_PROCESSES)
+NAMES = (KAFKA, MYSQL, EXCHANGE, PRODUCER, PROCESSOR, *AIRFLOW_PROCESSES, *spark_cluster.PROCESSES)
 
 
 def prepare(settings: Settings, name: str) -> tuple[list[str], dict[str, str]]:
@@ -29,10 +29,17 @@ def prepare(settings: Settings, name: str) -> tuple[list[str], dict[str, str]]:
         return kafka.prepare(settings, find_java(settings.cache)), {}
     if name == MYSQL:
         return mariadb.prepare(settings), {}
+    if name in spark_cluster.PROCESSES:
+        return spark_cluster.prepare(settings, find_java(settings.cache), name)
     if name in AIRFLOW_PROCESSES:
         return airflow.command(name.removeprefix("airflow-")), airflow.environment(settings)
     java = {"JAVA_HOME": str(find_java(settings.cache).home)} if name == PROCESSOR else {}
     return python_command(name), {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUNBUFFERED": "1", **java}
+
+
+def _bytecode(settings: Settings) -> dict[str, str]:
+    """Where Python keeps what it compiled. A read-only cache cannot: there the image has it beside the code."""
+    return {"PYTHONPYCACHEPREFIX": str(settings.cache / "bytecode")} if os.access(settings.cache, os.W_OK) else {}
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -53,7 +60,7 @@ def main(arguments: list[str]) -> NoReturn:
     changed = TemporarySettings(settings.run_dir).environment() if name in (PRODUCER, PROCESSOR) else {}
     # each Airflow task is a process of its own, which would compile all it imports anew: a second for each remedy
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    bytecode = {"PYTHONPYCACHEPREFIX": str(settings.cache / "bytecode")}
+    bytecode = _bytecode(settings)
     os.chdir(PROJECT_ROOT)
     os.execvpe(command[0], command, {**os.environ, **bytecode, **changed, **extra, **marks})  # noqa: S606 - no shell: this is the point
 

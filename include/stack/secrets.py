@@ -1,4 +1,5 @@
-"""Secrets, generated at first start: one file each under ``<home>/secrets``, readable by the owner only.
+"""Secrets, generated at first start: one file each under ``<home>/secrets``, readable by the owner only. In containers
+somebody else hands them out, in a read-only folder (``secrets_folder``).
 
 Never in the environment of a command line, a configuration file or a log; ``include.settings`` reads the ones that are
 settings (``mysql_password``) from the same files.
@@ -10,6 +11,7 @@ import base64
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from include.runtime.files import write_whole
 from include.settings import PREFIX, Settings
@@ -62,6 +64,30 @@ def ensure_secrets(settings: Settings) -> None:
                 f"{PREFIX}{name.upper()} is not the one that the data in {settings.home} was made with. Unset it, or "
                 "run make clean to start anew."
             )
+
+
+def check_secrets(settings: Settings) -> None:
+    """Raise :class:`StackError` naming each secret that Airflow and the pipeline need and that cannot be read.
+
+    For where somebody else has to hand them out: nothing is generated, and the folder may be read-only.
+    """
+    wanted = [name for name in _GENERATORS if name != "mysql_root_password"]  # only the server's own
+    for url in ("incident_store_url", "airflow_database_url"):
+        if urlsplit(getattr(settings, url)).hostname:  # a server on a socket knows us by our user
+            wanted.append(f"{url.removesuffix('_url')}_password")
+    problems = [f"  {secret_path(settings, name)}: {why}" for name in wanted if (why := _problem(settings, name))]
+    if problems:
+        raise StackError(
+            "These secrets are missing:\n" + "\n".join(problems) + "\nmake compose-env writes them into .env, from "
+            "where docker compose hands them to each container; docker compose up must then be run again."
+        )
+
+
+def _problem(settings: Settings, name: str) -> str:
+    try:
+        return "" if read_secret(settings, name) else "the file is empty"
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def write_secret(path: Path, text: str) -> None:

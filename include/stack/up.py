@@ -12,7 +12,7 @@ from include.services.controller import ServiceController
 from include.services.factory import controller_from_settings
 from include.services.names import EXCHANGE, KAFKA, MYSQL, PROCESSOR, PRODUCER
 from include.services.supervision_store import SupervisionStore
-from include.settings import Feed, Settings
+from include.settings import PREFIX, Feed, ServiceAdapter, Settings
 from include.stack import airflow_setup, mariadb, readiness
 from include.stack.artifacts import GROUPS, fetch
 from include.stack.console import progress, step
@@ -47,6 +47,7 @@ def bring_up(settings: Settings) -> None:
 
     Raises :class:`StackError` and its kinds, with what to do.
     """
+    _refuse_other_hosts(settings)
     if host_is_running(settings):
         _refuse_other_settings(settings)
     else:
@@ -58,6 +59,16 @@ def bring_up(settings: Settings) -> None:
             parts.append(pool.submit(_start_exchange, settings, controller))
         for part in parts:
             part.result()
+
+
+def _refuse_other_hosts(settings: Settings) -> None:
+    """What runs in containers or as units is not to get a second copy beside it."""
+    if settings.service_adapter is not ServiceAdapter.SUPERVISORD:
+        raise StackError(
+            f"{PREFIX}SERVICE_ADAPTER: received {settings.service_adapter.value}; make up is the stack of this machine "
+            f"alone, whose processes supervisord owns. Unset it for make up; with {settings.service_adapter.value} "
+            "the processes are started there (docs/operations.md)."
+        )
 
 
 def _refuse_other_settings(settings: Settings) -> None:

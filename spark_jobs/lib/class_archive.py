@@ -36,7 +36,9 @@ def archive_path(settings: Settings) -> Path:
     for jar in sorted(settings.spark_jars_dir.glob("*.jar")):
         facts += [jar.name, *_facts(jar)]
     digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-    return settings.cache / "classes" / f"stream_processor-{digest}.jsa"
+    # the cache that is part of an image is not written to
+    folder = settings.cache if os.access(settings.cache, os.W_OK) else settings.home / "cache"
+    return folder / "classes" / f"stream_processor-{digest}.jsa"
 
 
 def archive_options(archive: Path) -> list[str]:

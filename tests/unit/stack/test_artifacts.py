@@ -59,3 +59,30 @@ def test_a_failed_fetch_says_what_failed_and_what_to_do(tmp_path: Path, one_jar)
     java = resolver(tmp_path, "echo '[FAILED     ] org#thing;1!thing.jar: no route'; exit 1")
     with pytest.raises(ArtifactError, match=r"(?s)run the command again.*no route"):
         fetch(settings, java, "kafka", lambda _line: None)
+
+
+def test_named_groups_are_fetched_by_the_command(
+    tmp_path: Path, one_jar, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, folder = one_jar
+    java = resolver(tmp_path, f"printf good > {folder}/thing-1.jar")
+    monkeypatch.setattr(artifacts, "load_settings", lambda: settings)
+    monkeypatch.setattr(artifacts, "find_java", lambda _cache: java)
+    assert artifacts.main(["kafka"]) == 0
+    assert (folder / "thing-1.jar").read_text() == "good"
+    assert "kafka: fetching 1 jars" in capsys.readouterr().out
+
+
+def test_a_failed_fetch_ends_the_command_with_the_reason(
+    tmp_path: Path, one_jar, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(artifacts, "load_settings", lambda: one_jar[0])
+    monkeypatch.setattr(artifacts, "find_java", lambda _cache: resolver(tmp_path, "exit 1"))
+    assert artifacts.main(["kafka"]) == 2
+    assert "could not be fetched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("groups", [[], ["spark", "sparc"], ["--help"]])
+def test_the_command_names_the_groups_there_are(groups: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert artifacts.main(groups) == 2
+    assert "kafka, spark, mariadb" in capsys.readouterr().err

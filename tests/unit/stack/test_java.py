@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from include.stack.errors import JavaNotFoundError
 from include.stack.java import bundled_java, find_java
 
 
@@ -40,3 +41,16 @@ def test_the_bundled_java_runs_without_the_module_it_lacks(tmp_path: Path, monke
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert 'version "21' in done.stderr
+
+
+def test_a_read_only_cache_that_was_filled_before_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    filled = bundled_java(tmp_path)
+
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("include.stack.java.write_whole", refuse)
+    assert bundled_java(tmp_path) == filled
+    with pytest.raises(JavaNotFoundError, match=r"Permission denied.*python -m include\.stack\.artifacts spark"):
+        bundled_java(tmp_path / "another")
