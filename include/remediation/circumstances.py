@@ -17,7 +17,8 @@ from include.health.probes.base import one_line
 from include.remediation.model import Finding, Need
 from include.remediation.waiting import until
 from include.runtime.clock import SystemClock
-from include.settings import PREFIX, Settings
+from include.services.process_table import processes_are_here
+from include.settings import PREFIX, ServiceAdapter, Settings
 from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 from include.stack.ports import bind_error
 
@@ -51,8 +52,11 @@ def port_conflict(settings: Settings, service: str, names: Iterable[str]) -> Fin
     """``BY_PEOPLE`` if one of the ports of a service without a process is taken by a stranger; ``names`` of settings.
 
     What an earlier copy of the service left behind is no stranger: the launcher ends it. A process that has just been
-    killed may hold its port for a moment longer, so what is found must last.
+    killed may hold its port for a moment longer, so what is found must last. A container has ports of its own: nobody
+    else can have them, and what the engine says of one that it publishes is the reason of a failed start.
     """
+    if not processes_are_here(settings):
+        return None
 
     def look() -> dict[str, Holder]:
         ports = {name: getattr(settings, name) for name in names}
@@ -84,8 +88,23 @@ def listening_at(pid: int) -> tuple[str, ...]:
     return ()
 
 
-def full_disk(service: str, folder: Path, said: str | None = None, usage: Usage = shutil.disk_usage) -> Finding | None:
-    """``BY_PEOPLE`` if there is no room left where a service writes. ``said``: its own words about it, which count."""
+def folder_of_server(settings: Settings, folder: Path) -> Path | None:
+    """The data folder of Kafka or MySQL; ``None`` if it cannot be seen from here: a volume of its container, or a place
+    that only its systemd unit knows.
+    """
+    if settings.service_adapter is ServiceAdapter.SUPERVISORD:
+        return folder
+    return folder if settings.service_adapter is ServiceAdapter.SYSTEMD and folder.is_dir() else None
+
+
+def full_disk(
+    service: str, folder: Path | None, said: str | None = None, usage: Usage = shutil.disk_usage
+) -> Finding | None:
+    """``BY_PEOPLE`` if there is no room left where a service writes. ``said``: its own words about it, which count, and
+    are all there is when its ``folder`` cannot be seen from here (``None``).
+    """
+    if folder is None:
+        return None if said is None else _full_elsewhere(service, said)
     place = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     disk = usage(place)
     if disk.free >= FULL_BYTES and said is None:
@@ -98,6 +117,15 @@ def full_disk(service: str, folder: Path, said: str | None = None, usage: Usage 
         f" needs room and makes it worse. Make room, never by deleting files of {service}. Biggest folders: {biggest}."
     )
     return Finding(Need.BY_PEOPLE, text, facts)
+
+
+def _full_elsewhere(service: str, said: str) -> Finding:
+    text = (
+        f'The disk of {service} is full; {service} says: "{said}" Its data folder cannot be seen from here, so how full'
+        f" it is must be looked at on its host. Make room there, never by deleting files of {service}. A restart needs"
+        " room and makes it worse."
+    )
+    return Finding(Need.BY_PEOPLE, text, {"said": said})
 
 
 def disk_facts(folder: Path, usage: Usage = shutil.disk_usage) -> dict[str, Any]:

@@ -163,11 +163,10 @@ def _host(settings: Settings, _: ServiceController) -> Probe:
     return HostProbe(watched_folders(settings), tuple)
 
 
-def _logs(settings: Settings, _: ServiceController) -> Probe:
-    from include.health.probes.logs import LogsProbe
-    from include.services.names import SERVICES
+def _logs(settings: Settings, controller: ServiceController) -> Probe:
+    from include.health.probes.logs import logs_probe
 
-    return LogsProbe(settings.log_dir, SERVICES)
+    return logs_probe(settings, controller)
 
 
 _MAKERS: dict[ProbeName, _Maker] = {

@@ -7,11 +7,12 @@ import socket
 from collections.abc import Callable
 
 from include.health.observations import Code, LocksFacts, Observation, Probe
-from include.remediation.circumstances import full_disk, listening_at
+from include.remediation.circumstances import folder_of_server, full_disk, listening_at
 from include.remediation.model import Finding, Need
 from include.remediation.rungs_common import facts_of
 from include.remediation.tools import Tools
 from include.services.names import MYSQL
+from include.services.process_table import processes_are_here
 from include.settings import PREFIX, Settings
 from include.stack.mariadb import data_dir
 
@@ -27,18 +28,22 @@ def refusal(tools: Tools, seen: Observation, pid: int | None) -> Finding | None:
     """
     if (tell := _TELLERS.get(seen.code)) is not None:
         return tell(tools, seen)
-    if seen.code is Code.REFUSED and pid is not None:
+    if seen.code is Code.REFUSED and pid is not None and processes_are_here(tools.settings):
         return _wrong_port(tools.settings, seen, pid)
     return None
 
 
 def elsewhere(settings: Settings) -> Finding | None:
-    """``BY_PEOPLE`` if the settings name a server that is not on this machine: its process is not ours to restart."""
-    if settings.service_adapter != "supervisord" or _is_here(settings.mysql_host):
+    """``BY_PEOPLE`` if the settings name a server that our process host does not have: neither on this machine nor the
+    container that is called as the service. Its process is not ours to restart.
+    """
+    here = processes_are_here(settings)
+    if _is_here(settings.mysql_host) or (not here and settings.mysql_host == MYSQL):
         return None
+    where = "is not on this machine" if here else f"is not the container {MYSQL}"
     text = (
-        f"The settings name the server {settings.mysql_host}:{settings.mysql_port}, which is not on this machine: it"
-        " cannot be restarted from here."
+        f"The settings name the server {settings.mysql_host}:{settings.mysql_port}, which {where}: it cannot be"
+        " restarted from here."
     )
     return Finding(Need.BY_PEOPLE, text, {"host": settings.mysql_host, "port": settings.mysql_port})
 
@@ -73,7 +78,8 @@ def _schema(tools: Tools, seen: Observation) -> Finding:
 
 
 def _disk_full(tools: Tools, seen: Observation) -> Finding:
-    found = full_disk(MYSQL, data_dir(tools.settings), seen.error or seen.code.value)
+    folder = folder_of_server(tools.settings, data_dir(tools.settings))
+    found = full_disk(MYSQL, folder, seen.error or seen.code.value)
     facts = facts_of(seen) if found is None else {**facts_of(seen), **found.facts}
     return Finding(Need.BY_PEOPLE, found.text if found else f"The disk is full: {seen.error}", facts)
 

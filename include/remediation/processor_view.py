@@ -11,6 +11,9 @@ from include.remediation.model import Finding, Need, Proof
 from include.remediation.rungs_common import facts_of
 from include.remediation.tools import Tools
 from include.runtime.processor_notes import LastFailure, ProcessorNotes
+from include.services.controller import ServiceStatus
+from include.services.names import PROCESSOR
+from include.services.process_table import speaks_of_itself
 
 _DOCUMENT_SECONDS = 0.9
 
@@ -55,14 +58,17 @@ class ProcessorView:
             behind += max(0, own.end - max(facts.offsets.get(number, 0), read))
         return behind
 
-    def has_ended_a_batch(self, pid: int | None) -> Proof:
-        """Whether the process ``pid`` has committed a batch since its start, or runs and there is nothing to count."""
-        if pid is None:
+    def has_ended_a_batch(self) -> Proof:
+        """Whether its process has committed a batch since its start, or runs and there is nothing to count. Raises
+        :class:`~include.services.errors.ServicesError`.
+        """
+        status = self._tools.controller.status(PROCESSOR)
+        if status.pid is None:
             failure = self.notes.failure()
             why = f": {failure.message}" if failure is not None else "."
             return Proof(False, f"stream_processor has ended again{why}", final=True)
         facts = self.facts()
-        if facts is None or facts.pid != pid:
+        if facts is None or not self._is_of(status, facts):
             return Proof(False, "stream_processor does not answer yet.")
         if (batch := facts.last_batch) is not None:
             seen = {"batch": batch.id, "rows": batch.input_rows, "process_age_seconds": round(facts.age_seconds, 1)}
@@ -72,6 +78,9 @@ class ProcessorView:
             return Proof(True, "The query runs, and no record waits.", {"unread": 0})
         error = f"; its last error: {facts.last_error}" if facts.last_error else ""
         return Proof(False, f"No batch has ended yet; stream_processor is {facts.status}{error}.")
+
+    def _is_of(self, status: ServiceStatus, facts: ProcessorFacts) -> bool:
+        return speaks_of_itself(self._tools.settings, status, facts.pid, facts.age_seconds, self._tools.now())
 
 
 def refuses(tools: Tools, probe: Probe, whose: str, page: str) -> Finding | None:

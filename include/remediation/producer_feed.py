@@ -15,7 +15,7 @@ from include.producer.status import Status
 from include.remediation.errors import RungError
 from include.remediation.exchange_limit import ExchangeLimit, limited_finding
 from include.remediation.model import Finding, Need, RunRequest
-from include.remediation.rungs_common import blind_finding, facts_of, is_frozen
+from include.remediation.rungs_common import blind_finding, facts_of, is_suspended
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
 from include.services.errors import ServicesError
@@ -67,6 +67,12 @@ class ProducerDocument(msgspec.Struct):
     endpoints: list[_Endpoint]
     sampling: _Sampling = msgspec.field(default_factory=_Sampling)
     symbols: dict[str, _Symbol] = {}
+    started_at: str = ""
+
+    @property
+    def process(self) -> tuple[int, str]:
+        """Another one for every process: in a container each has the same pid as the one before."""
+        return self.pid, self.started_at
 
     @property
     def by_stream(self) -> dict[str, int]:
@@ -203,8 +209,7 @@ def in_words(ids: Ids) -> str:
 def suspended(tools: Tools) -> bool:
     """Whether its process was stopped by a signal: no need to wait for an answer."""
     with suppress(ServicesError):
-        pid = tools.controller.status(PRODUCER).pid
-        return pid is not None and is_frozen(pid)
+        return is_suspended(tools, tools.controller.status(PRODUCER))
     return False
 
 

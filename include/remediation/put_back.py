@@ -76,7 +76,7 @@ class PutBack(OnlyWhenNeeded):
             return Proof(False, f"Still in force: {words}.", {"in_force": differing})
         if not self._view.document() and self._is_alive(PROCESSOR):
             return Proof(False, "stream_processor does not answer yet.")
-        if self._batch_needed and not (ended := self._view.has_ended_a_batch(self._pid(PROCESSOR))).good:
+        if self._batch_needed and not (ended := self._view.has_ended_a_batch()).good:
             return ended
         lag = read_lag(self.tools)
         if not isinstance(lag, Lag):

@@ -16,6 +16,7 @@ from include.remediation.service_log import settled_status, why_it_ended
 from include.remediation.tools import Tools
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError, ServicesError, UnknownServiceError
+from include.services.process_table import processes_are_here
 
 HUNG_STOP_SECONDS = 1.0  # a process that does not answer will not heed SIGTERM either
 FROZEN_STOP_SECONDS = 0.1  # one that is suspended cannot
@@ -109,6 +110,10 @@ class RestartService(abc.ABC):
         """Of its process now. Raises :class:`ServicesError`."""
         return self.tools.controller.status(self.service).pid
 
+    def is_suspended(self) -> bool:
+        """Whether its process is, and so will never answer. Raises :class:`ServicesError`."""
+        return is_suspended(self.tools, self.tools.controller.status(self.service))
+
     def seconds_left_to_start(self, allowed: float) -> float:
         """How much longer a process that does not answer yet may just be starting; never more than ``allowed``."""
         started = self.tools.controller.status(self.service).started_at
@@ -148,11 +153,12 @@ class RestartService(abc.ABC):
         status = self.tools.controller.status(self.service)
         if status.pid is None:
             return ServiceOutcome.ALREADY_STOPPED
-        return self.tools.controller.stop(self.service, self._patience(status.pid))
+        return self.tools.controller.stop(self.service, self._patience(status))
 
-    def _patience(self, pid: int) -> float:
-        if is_frozen(pid):
+    def _patience(self, status: ServiceStatus) -> float:
+        if is_suspended(self.tools, status):
             return FROZEN_STOP_SECONDS
+        pid = status.pid
         need = self._seen[1] if self._seen is not None and self._seen[0] == pid else self.answers().need
         return self.stop_seconds if need is Need.NOT_NEEDED else self.hung_stop_seconds
 
@@ -209,8 +215,15 @@ def _ending(status: ServiceStatus) -> str:
     return f"it ended with exit code {status.exit_code}"
 
 
+def is_suspended(tools: Tools, status: ServiceStatus) -> bool:
+    """By the word of its host or, of a process of this machine, of the kernel."""
+    if status.pid is None or not processes_are_here(tools.settings):
+        return status.pid is not None and status.suspended
+    return status.suspended or is_frozen(status.pid)
+
+
 def is_frozen(pid: int) -> bool:
-    """Whether a process is suspended: it accepts connections, and will never answer."""
+    """Whether a process of this machine is suspended: it accepts connections, and will never answer."""
     with contextlib.suppress(psutil.Error):
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     return False

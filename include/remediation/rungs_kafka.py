@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from include.health.observations import ClusterFacts, Code, Observation, Outcome, Probe
 from include.playbook.ladder import RungId
-from include.remediation.circumstances import full_disk, port_conflict
+from include.remediation.circumstances import folder_of_server, full_disk, port_conflict
 from include.remediation.deadline import Call
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RungWork, RunRequest, Work
@@ -15,10 +16,9 @@ from include.remediation.rungs_common import (
     RestartService,
     blind_finding,
     facts_of,
-    is_frozen,
     proof_of,
 )
-from include.remediation.rungs_kafka_log import PORTS, READY, MoveKafkaLogAside
+from include.remediation.rungs_kafka_log import PORTS, READY, MoveKafkaLogAside, damaged_elsewhere
 from include.remediation.service_log import LastRun, last_run
 from include.remediation.tools import Tools
 from include.remediation.waiting import until
@@ -65,8 +65,8 @@ class RestartKafka(RestartService):
             return None
         if conflict := port_conflict(self.tools.settings, KAFKA, PORTS):
             return conflict
-        folder, run = broker_data(self.tools.settings), last_run(self.tools.controller, KAFKA, READY)
-        return full_disk(KAFKA, folder, run.no_space) or _does_not_start(run, str(folder))
+        folder, run = self._folder(), last_run(self.tools.controller, KAFKA, READY)
+        return full_disk(KAFKA, folder, run.no_space) or _does_not_start(run, folder)
 
     def proof(self) -> Proof:
         """A test message goes round; a topic that is missing is the next rung's work."""
@@ -82,7 +82,7 @@ class RestartKafka(RestartService):
 
     def _look_twice(self) -> tuple[Observation, Observation]:
         """Two independent ways, side by side; a process that is just starting gets its time."""
-        if (pid := self.pid()) is not None and is_frozen(pid):
+        if self.is_suspended():
             frozen = Observation(probe=Probe.KAFKA_CANARY, outcome=Outcome.FAILED, code=Code.TIMEOUT, error="suspended")
             return frozen, frozen
 
@@ -99,9 +99,12 @@ class RestartKafka(RestartService):
         patience = max(_CONTRADICTION_SECONDS, self.seconds_left_to_start(_STARTING_SECONDS))
         return until(self.tools.clock, patience, both, enough)
 
+    def _folder(self) -> Path | None:
+        return folder_of_server(self.tools.settings, broker_data(self.tools.settings))
+
     def _storage(self, canary: Observation) -> Finding:
         """Its own word is that it cannot write its log."""
-        folder = broker_data(self.tools.settings)
+        folder = self._folder()
         run = last_run(self.tools.controller, KAFKA, READY)
         if full := full_disk(KAFKA, folder, run.no_space):
             return full
@@ -182,15 +185,17 @@ def _decided(seen: Observation) -> bool:
     return all(problem == "is missing" or "partitions, expected" in problem for problem in problems)
 
 
-def _does_not_start(run: LastRun, folder: str) -> Finding | None:
-    line = run.damage(folder)
+def _does_not_start(run: LastRun, folder: Path | None) -> Finding | None:
+    line = run.damage(None if folder is None else str(folder))
     if line is None:
         return None
+    if folder is None:
+        return damaged_elsewhere(line)
     text = (
         f"The broker did not come up with the data in its log folder: {line} Starting it again would end the same"
         " way. The rung that moves the folder aside is made for this."
     )
-    return Finding(Need.FORBIDDEN, text, {"line": line, "folder": folder})
+    return Finding(Need.FORBIDDEN, text, {"line": line, "folder": str(folder)})
 
 
 KAFKA_RUNGS: dict[RungId, Callable[[Tools, RunRequest], RungWork]] = {

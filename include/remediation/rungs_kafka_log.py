@@ -8,7 +8,7 @@ from pathlib import Path
 from include.health.observations import ClusterFacts, Observation, Outcome, Probe
 from include.health.probes.base import one_line
 from include.remediation.aside import ASIDE, move_aside
-from include.remediation.circumstances import folder_size, full_disk, in_words, port_conflict
+from include.remediation.circumstances import folder_of_server, folder_size, full_disk, in_words, port_conflict
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RunRequest, Work
 from include.remediation.rungs_common import HUNG_STOP_SECONDS, OnlyWhenNeeded, blind_finding, facts_of, proof_of
@@ -48,9 +48,12 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
             return Finding(Need.UNKNOWN, f"The process host does not tell about {KAFKA}: {one_line(error)}")
         if (finding := self._without_damage(status, run)) is not None:
             return finding
-        line = run.damage(str(self._folder))
+        seen = folder_of_server(self.tools.settings, self._folder)
+        line = run.damage(None if seen is None else str(seen))
         if line is None:
             return Finding(Need.NOT_NEEDED, "The broker's log does not name damage in its log folder.")
+        if seen is None:
+            return damaged_elsewhere(line)
         size = in_words(folder_size(self._folder))
         facts = {"line": line, "folder": str(self._folder), "size": size}
         return Finding(Need.NEEDED, f"The broker did not come up because of its log folder ({size}): {line}", facts)
@@ -102,7 +105,7 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
             return finding
         if status.pid is None and (conflict := port_conflict(self.tools.settings, KAFKA, PORTS)) is not None:
             return conflict
-        return full_disk(KAFKA, self._folder, run.no_space)
+        return full_disk(KAFKA, folder_of_server(self.tools.settings, self._folder), run.no_space)
 
     def _of_living(self, started_at: datetime | None) -> Finding | None:
         """What is to be said of a broker that has a process; ``None``: it does not come up."""
@@ -123,3 +126,13 @@ class MoveKafkaLogAside(OnlyWhenNeeded):
     def _moved_before(self) -> list[Path]:
         """Newest first."""
         return sorted(self._folder.parent.glob(f"{self._folder.name}.{ASIDE}-*"), reverse=True)
+
+
+def damaged_elsewhere(line: str) -> Finding:
+    """``BY_PEOPLE``: the folder cannot be seen from here, so nobody here can move it."""
+    text = (
+        f"The broker did not come up because of its log folder: {line} The folder is in a volume of its own or on"
+        " another disk, which cannot be seen from here. Keep a copy of it, empty it, and start the broker: topics and"
+        " trades come back by the rungs behind this one."
+    )
+    return Finding(Need.BY_PEOPLE, text, {"line": line})

@@ -91,7 +91,7 @@ class RaiseInterval(RestartService):
         force = {name: self._view.in_force(name) for name in self._wanted}
         if force != self._wanted:
             return Proof(False, f"The job does not run with the new settings yet: {force}.", {"in_force": force})
-        ended = self._view.has_ended_a_batch(self.pid())
+        ended = self._view.has_ended_a_batch()
         if not ended.good:
             return ended
         lag = read_lag(self.tools)

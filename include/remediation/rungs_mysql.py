@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from include.health.observations import Code, Observation, Outcome, Probe, SchemaFacts
 from include.playbook.ladder import RungId
-from include.remediation.circumstances import full_disk, port_conflict
+from include.remediation.circumstances import folder_of_server, full_disk, port_conflict
 from include.remediation.errors import RungError
 from include.remediation.model import Finding, Need, Proof, RungWork, RunRequest, Work
 from include.remediation.mysql_refusals import elsewhere, refusal
@@ -20,7 +20,6 @@ from include.remediation.rungs_common import (
     Validation,
     blind_finding,
     facts_of,
-    is_frozen,
     proof_of,
 )
 from include.remediation.rungs_mysql_rows import RepairWindows
@@ -29,8 +28,8 @@ from include.remediation.tools import Tools
 from include.remediation.waiting import until
 from include.services.names import MYSQL
 from include.stack.mariadb import data_dir
+from include.warehouse.dialect import LOG_READY
 
-READY = "ready for connections"
 PORTS = ("mysql_port",)
 
 _SILENT = frozenset({Code.TIMEOUT, Code.CONNECTIVITY, Code.REFUSED, Code.SHUTTING_DOWN})
@@ -53,7 +52,7 @@ class RestartMysql(RestartService):
 
     def answers(self) -> Finding:
         """See :class:`RestartService`."""
-        if (pid := self.pid()) is not None and is_frozen(pid):
+        if self.is_suspended():
             return Finding(Need.NEEDED, "The server's process is suspended and does not answer.")
         patience = max(_CONFIRM_SECONDS, self.seconds_left_to_start(_STARTING_SECONDS))
         seen = until(self.tools.clock, patience, self._look, lambda it: _answered(it) or self._is_wrongly_asked(it))
@@ -71,12 +70,12 @@ class RestartMysql(RestartService):
             return None
         if conflict := port_conflict(self.tools.settings, MYSQL, PORTS):
             return conflict
-        run = last_run(self.tools.controller, MYSQL, READY)
-        return full_disk(MYSQL, data_dir(self.tools.settings), run.no_space)
+        run = last_run(self.tools.controller, MYSQL, LOG_READY)
+        return full_disk(MYSQL, folder_of_server(self.tools.settings, data_dir(self.tools.settings)), run.no_space)
 
     def proof(self) -> Proof:
         """The pipeline's own account writes a row."""
-        ended = self.ended_again(READY)
+        ended = self.ended_again(LOG_READY)
         return ended or proof_of(self._look(), "The pipeline's account writes a row.", "It does not take a row")
 
     def _look(self) -> Observation:

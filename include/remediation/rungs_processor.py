@@ -11,7 +11,7 @@ from include.playbook.thresholds import StreamProcessorThresholds
 from include.remediation.circumstances import full_disk, port_conflict
 from include.remediation.model import Finding, Need, Proof, RungWork, RunRequest
 from include.remediation.processor_view import ProcessorView, facts_of_failure, kafka_refuses, mysql_refuses
-from include.remediation.rungs_common import RestartService, Validation, blind_finding, facts_of, is_frozen
+from include.remediation.rungs_common import RestartService, Validation, blind_finding, facts_of
 from include.remediation.rungs_kafka_clients import PROCESSOR as GOES_ON
 from include.remediation.rungs_kafka_clients import after_kafka
 from include.remediation.rungs_processor_data import DeadLetterPoison, RebuildFromKafka
@@ -49,7 +49,7 @@ class RestartProcessor(RestartService):
 
     def answers(self) -> Finding:
         """See :class:`RestartService`."""
-        if (pid := self.pid()) is not None and is_frozen(pid):
+        if self.is_suspended():
             return Finding(Need.NEEDED, "The job's process is suspended and does not answer.")
         patience = max(_CONFIRM_SECONDS, self.seconds_left_to_start(_ANSWER_SECONDS))
         seen = until(self.tools.clock, patience, self._look, lambda each: each.outcome is not Outcome.FAILED)
@@ -73,7 +73,7 @@ class RestartProcessor(RestartService):
 
     def proof(self) -> Proof:
         """A batch ended after the start."""
-        return self._view.has_ended_a_batch(self.pid())
+        return self._view.has_ended_a_batch()
 
     # --- parts ---------------------------------------------------------------------------------------------------
     def _look(self) -> Observation:

@@ -116,7 +116,7 @@ class DeadLetterPoison(_AfterGivingUp):
             again = self.failure is not None and failure.at != self.failure.at
             text = f"It gave up again: {failure.message}" if again else "The batch is not counted yet."
             return Proof(False, text, final=again)
-        ended = self.view.has_ended_a_batch(self.pid())
+        ended = self.view.has_ended_a_batch()
         if not ended.good:
             return ended
         rows = self.failure.culprits if self.failure else ()
@@ -169,7 +169,7 @@ class RebuildFromKafka(_AfterGivingUp):
         failure = self.view.notes.failure()
         if failure is not None and self.failure is not None and failure.at != self.failure.at:
             return Proof(False, f"It gave up again: {failure.message}", final=True)
-        ended = self.view.has_ended_a_batch(self.pid())
+        ended = self.view.has_ended_a_batch()
         if not ended.good:
             return ended
         audit = self.tools.look(Probe.MYSQL_AUDIT)

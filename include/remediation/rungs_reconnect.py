@@ -29,6 +29,7 @@ from include.remediation.tools import Tools
 from include.remediation.waiting import until
 from include.services.errors import ServicesError
 from include.services.names import PRODUCER
+from include.services.process_table import processes_are_here
 from include.services.processes import identify
 
 _ANSWER_SECONDS = 2.0
@@ -58,7 +59,7 @@ class ReconnectFeed(OnlyWhenNeeded):
         if facts.status in WORDLESS or not publishes(facts):
             text = f"btc_producer is {facts.status}: another connection to the exchange changes nothing."
             return Finding(Need.NOT_NEEDED, text, {"status": facts.status})
-        return judged(self._looks, self._looks.feed(facts))
+        return self._if_possible(judged(self._looks, self._looks.feed(facts)))
 
     def services(self) -> tuple[str, ...]:
         """See :class:`include.remediation.model.RungWork`."""
@@ -100,6 +101,16 @@ class ReconnectFeed(OnlyWhenNeeded):
     def roll_back(self) -> Work | None:
         """A connection has no way back."""
         return None
+
+    def _if_possible(self, found: Finding) -> Finding:
+        """Nobody here may send a signal into a container; what a restart does more than that, does no harm."""
+        if found.need is not Need.NEEDED or processes_are_here(self.tools.settings):
+            return found
+        text = (
+            f"{found.text} btc_producer runs in a container, and the right to send it a signal is given to nobody, so"
+            " it cannot be asked for another connection. Its restart, the next rung, opens one."
+        )
+        return Finding(Need.NOT_NEEDED, text, found.facts)
 
     def _hang_up(self, pid: int) -> None:
         """SIGHUP to the producer's process, if the process host knows it by the same id."""

@@ -11,15 +11,16 @@ from datetime import datetime
 from include.health.probes.base import one_line
 from include.remediation.waiting import until
 from include.runtime.clock import SystemClock
-from include.services.controller import ServiceController, ServiceStatus
+from include.services.controller import KeepsLogs, ServiceController, ServiceStatus
 from include.services.errors import ServicesError
+from include.warehouse.dialect import LOG_FIRST_LINE
 
 _COLLECTED_SECONDS = 1.0  # milliseconds as a rule; a host may also have lost the exit code
 _LINES = 4_000  # a broker writes some hundred when it starts
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ] ?\d?\d:\d\d:\d\d\S*")
 _BAD = re.compile(r"\[(ERROR|FATAL)\]|^(?:Exception in thread .*|[\w.$]+)(?:Error|Exception)(?::|$)|^Caused by: ")
 
-_FIRST_LINE = re.compile(r"Log4jController` MBean|Starting MariaDB |starting as process \d")
+_FIRST_LINE = re.compile(rf"Log4jController` MBean|{LOG_FIRST_LINE}")  # of the broker, of the database
 
 _NO_SPACE = re.compile(r"no space left|disk[ _]?(is )?full|disk quota|errcode: 28|errno: 28\b", re.IGNORECASE)
 _PORT_TAKEN = re.compile(r"address already in use|bind on tcp/ip port", re.IGNORECASE)
@@ -44,14 +45,15 @@ class LastRun:
         """The line that says that a port is taken."""
         return self._newest(_PORT_TAKEN)
 
-    def damage(self, folder: str) -> str | None:
+    def damage(self, folder: str | None) -> str | None:
         """The line that says why it did not come up with the data in ``folder``: they are damaged.
 
-        ``None`` if it came up (what was damaged has been mended then), or if something else is named.
+        Where the folder lies is not known of every process host (``None``): then only plain words count. ``None`` is
+        the answer if it came up (what was damaged has been mended then), or if something else is named.
         """
         if self.came_up or self.no_space or self.port_taken:
             return None
-        named = [line for line in self.lines if folder in line and not _NOT_DAMAGE.search(line)]
+        named = [line for line in self.lines if folder and folder in line and not _NOT_DAMAGE.search(line)]
         return self._newest(_CORRUPT) or (named[-1] if named else None)
 
     @property
@@ -81,6 +83,8 @@ def last_run(controller: ServiceController, service: str, ready: str) -> LastRun
     Raises :class:`~include.services.errors.ServicesError`.
     """
     started = settled_status(controller, service).started_at
+    if isinstance(controller, KeepsLogs):  # it knows which lines are of this run; clocks and zones do not matter
+        return read_run(controller.run_log(service, _LINES), None, ready)
     return read_run(controller.tail(service, _LINES), started, ready)
 
 

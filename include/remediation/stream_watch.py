@@ -41,7 +41,7 @@ class StreamWatch:
 
     def __init__(self, tools: Tools, looks: ProducerLooks) -> None:
         self._clock, self._looks = tools.clock, looks
-        self._pid: int | None = None
+        self._process: tuple[int, str] | None = None
         self._counted: Ids = {}
         self._newest: Ids = {}
         self._began = self._asked_at = tools.clock.monotonic()
@@ -57,12 +57,12 @@ class StreamWatch:
 
     def count_from(self, document: ProducerDocument | None) -> None:
         """What had come by stream until now does not count."""
-        self._pid = None if document is None else document.pid
+        self._process = None if document is None else document.process
         self._counted = {} if document is None else document.by_stream
 
     def look(self, facts: ProducerFacts, document: ProducerDocument) -> Brought:
         """Both of the same process, just seen. Asks the exchange, now and then, about symbols that bring nothing."""
-        before = self._counted if document.pid == self._pid else {}
+        before = self._counted if document.process == self._process else {}
         brought = {symbol: count - before.get(symbol, 0) for symbol, count in document.by_stream.items()}
         lacking = [symbol for symbol, count in sorted(brought.items()) if count <= 0]
         told: dict[str, Any] = {"by_stream": brought, "connected_to": document.stream.url}

@@ -78,10 +78,11 @@ def sources_for(
 ) -> tuple[Source, ...]:
     """The scenario's own evidence, then what every incident wants."""
     wanted: EvidenceSet = get_playbook().scenarios[incident.scenario].evidence
+    host = controller or controller_from_settings(settings)
     names = [name for name in map(ProbeName, wanted.probes) if name not in _SAID_ELSEWHERE]
     return (
-        *machine_sources(settings, controller or controller_from_settings(settings), probes),
-        *log_sources(settings, wanted.logs, wanted.log_lines),
+        *machine_sources(settings, host, probes),
+        *log_sources(settings, wanted.logs, wanted.log_lines, host),
         *(probe_source(probes, name) for name in (*names, ProbeName.EXCHANGE)),
         *((offsets_source(probes),) if wanted.offsets else ()),
         *endpoint_sources(settings),

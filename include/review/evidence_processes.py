@@ -18,6 +18,7 @@ from include.review.evidence_source import Found, Source
 from include.services.controller import ServiceController, ServiceState, ServiceStatus
 from include.services.errors import ServicesError
 from include.services.names import SERVICES
+from include.services.process_table import processes_are_here
 from include.services.supervision_store import SupervisionStore
 from include.settings import Settings
 from include.stack.ports import holders
@@ -39,12 +40,13 @@ def machine_sources(settings: Settings, controller: ServiceController, probes: P
 
 
 def read_processes(settings: Settings, controller: ServiceController) -> Found:
-    """Without the process host still who holds which port."""
+    """Without the process host still who holds which port; of containers only what their host tells."""
     try:
         statuses, note = controller.statuses(), ""
     except ServicesError as error:
         statuses, note = (), str(error)
-    listening = _ports(settings, {status.name: status for status in statuses})
+    here = processes_are_here(settings)
+    listening = _ports(settings, {status.name: status for status in statuses}) if here else []
     services = [_service(status, settings) for status in statuses]
     told = [_told(service) for service in services if service["name"] in SERVICES and _odd(service)]
     foreign = [
@@ -97,8 +99,9 @@ def _service(status: ServiceStatus, settings: Settings) -> dict[str, Any]:
         "exit_code": status.exit_code,
         "started_at": status.started_at and status.started_at.isoformat(),
         "description": status.description,
+        "suspended": status.suspended,
         "held_because": hold and hold.reason.value,
-        "process": _process(status.pid) if status.pid else None,
+        "process": _process(status.pid) if status.pid and processes_are_here(settings) else None,
     }
 
 
@@ -123,7 +126,7 @@ def _process(pid: int) -> dict[str, Any] | None:
 
 def _odd(service: dict[str, Any]) -> bool:
     process = service["process"] or {}
-    return service["state"] != ServiceState.RUNNING or process.get("status") in _NOT_RUNNING
+    return service["state"] != ServiceState.RUNNING or service["suspended"] or process.get("status") in _NOT_RUNNING
 
 
 def _told(service: dict[str, Any]) -> str:
@@ -132,6 +135,8 @@ def _told(service: dict[str, Any]) -> str:
         parts.append(f"exit code {service['exit_code']}")
     if service["held_because"]:
         parts.append(f"held: {service['held_because']}")
+    if service["suspended"]:
+        parts.append("suspended by its host")
     if (process := service["process"]) and process["status"] in _NOT_RUNNING:
         parts.append(_NOT_RUNNING[process["status"]])
     return f"{service['name']}: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""The services by hand: ``python -m include.services status|start|stop|restart|tail [NAME]``."""
+"""The services by hand: ``python -m include.services check|status|start|stop|restart|tail [NAME]``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from include.services.controller import ServiceController
 from include.services.errors import ServicesError
-from include.services.factory import controller_from_settings
+from include.services.factory import check_rights, controller_from_settings
 from include.settings import get_settings
 from include.settings_errors import SettingsError
 
@@ -15,15 +15,20 @@ from include.settings_errors import SettingsError
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0 when it was done, 1 with the reason on standard error otherwise."""
     parser = argparse.ArgumentParser(prog="python -m include.services", description=__doc__)
-    parser.add_argument("verb", choices=["status", "start", "stop", "restart", "tail"])
+    parser.add_argument("verb", choices=["check", "status", "start", "stop", "restart", "tail"])
     parser.add_argument("name", nargs="?", help="the service; status shows all without it")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds (default: %(default)g)")
     parser.add_argument("--lines", type=int, default=50, help="lines of the log (default: %(default)d)")
     options = parser.parse_args(arguments)
-    if options.name is None and options.verb != "status":
+    if options.name is None and options.verb not in ("check", "status"):
         parser.error(f"{options.verb} needs a NAME")
     try:
-        print(_answer(controller_from_settings(get_settings()), options))
+        settings = get_settings()
+        if options.verb == "check":
+            check_rights(settings)
+            print(f"All that is needed of {settings.service_adapter} is there and allowed.")
+        else:
+            print(_answer(controller_from_settings(settings), options))
     except (ServicesError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class ServiceState(StrEnum):
@@ -40,6 +40,8 @@ class ServiceStatus:
     ``pid`` is set exactly while the service has a live process. ``started_at`` (UTC) is the start of the present or
     the last process, None if there never was one. ``exit_code`` is that of the last process once it ended: negative
     when a signal ended it, None when there was none or the host lost it. ``description`` is the host's own word.
+    ``suspended``: the host itself keeps the process from running on (a paused container). Whether the pid means
+    anything on this machine, :mod:`include.services.process_table` knows.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ServiceStatus:
     started_at: datetime | None = None
     exit_code: int | None = None
     description: str = ""
+    suspended: bool = False
 
     @property
     def stopped_on_request(self) -> bool:
@@ -69,7 +72,8 @@ class ServiceController(Protocol):
 
     Calls block (run them in a thread from an event loop), are safe from several threads, and each ends within its
     ``timeout`` (plus a few seconds of forced stop) or the adapter's own deadline. All raise ``UnknownServiceError``
-    for a name the host does not have and, except :meth:`tail`, ``HostUnreachableError`` when the host is away.
+    for a name the host does not have, ``HostForbidsError`` where a right is missing and, except :meth:`tail`,
+    ``HostUnreachableError`` when the host is away.
     """
 
     def status(self, name: str) -> ServiceStatus:
@@ -88,9 +92,11 @@ class ServiceController(Protocol):
         ...
 
     def stop(self, name: str, timeout: float) -> ServiceOutcome:
-        """Have the service stopped: SIGTERM, after ``timeout`` seconds SIGKILL to its process group.
+        """Have the service stopped: SIGTERM, after ``timeout`` seconds SIGKILL, and nothing of it is left behind.
 
         Returns ``STOPPED``, ``KILLED`` or ``ALREADY_STOPPED``. Raises ``ServiceTimeoutError`` if even that fails.
+        What a process leaves behind ends within ``timeout``, too (``KILLED`` if that took force); the end of a
+        container's first process is at once that of all others in it, which counts as ``STOPPED``.
         """
         ...
 
@@ -102,5 +108,26 @@ class ServiceController(Protocol):
         ...
 
     def tail(self, name: str, lines: int) -> tuple[str, ...]:
-        """The last lines of the service's log, oldest first; works while the host is away."""
+        """The last lines of the service's log, oldest first.
+
+        Works while the host is away, unless the host itself keeps the logs (see :class:`KeepsLogs`).
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsLogs(Protocol):
+    """A process host that keeps the logs of its services itself: there are no log files on this machine, and while it
+    is away ``tail`` raises ``HostUnreachableError``, too.
+    """
+
+    def log_since(self, name: str, mark: str, most: int) -> tuple[tuple[str, ...], str]:
+        """The lines that came after ``mark``, at most the newest ``most``, and the mark behind the last of them.
+
+        An empty mark: none yet; gives no lines, only the mark of the log's present end. Raises as ``tail``.
+        """
+        ...
+
+    def run_log(self, name: str, most: int) -> tuple[str, ...]:
+        """The newest ``most`` lines of the present process; when there is none, of the last. Raises as ``tail``."""
         ...

@@ -25,6 +25,26 @@ class HostUnreachableError(ServicesError):
         super().__init__(f"the process host does not answer at {address}: {reason}")
 
 
+class HostRefusesError(ServicesError):
+    """The process host answers, and does not do what was asked: ``reason`` is its own word."""
+
+    def __init__(self, address: str, asked: str, reason: str) -> None:
+        self.address, self.asked, self.reason = address, asked, reason
+        super().__init__(f"the process host at {address} refuses to {asked}: {reason}")
+
+
+class HostForbidsError(ServicesError):
+    """We have no right to ask that of the process host. ``allow`` tells people what is to be allowed."""
+
+    def __init__(self, address: str, asked: str, allow: str) -> None:
+        self.address, self.asked, self.allow = address, asked, allow
+        super().__init__(f"the process host at {address} forbids to {asked}; allow {allow}")
+
+
+class HostNotReadyError(ServicesError):
+    """What was found at start keeps the services from being controlled; the text tells what, and what to do."""
+
+
 class StartFailedError(ServicesError):
     """A service ended right after its start, or could not be started at all.
 

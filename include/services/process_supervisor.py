@@ -2,7 +2,7 @@
 
 Runs in an event loop that is shared with others, so everything that blocks goes to a thread. It needs the process
 host only to start, and Airflow's API only to learn of the Dag's switch: while either is away the process is watched
-by its pidfd all the same.
+all the same, as far as it can be seen from here (:mod:`include.services.process_table`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from include.services.controller import ServiceController, ServiceStatus
 from include.services.dag_switch import AsksDagSwitch, DagSwitch, LastKnownSwitch
 from include.services.errors import HostUnreachableError, ServiceTimeoutError, StartFailedError
 from include.services.leases import LeaseAnswer, LeaseReply, NoLeases, ServiceLease, ServiceLeases, StopOrigin
-from include.services.processes import ProcessIdentity, identify, kill_remains, until_exit
+from include.services.process_table import LocalProcesses, ProcessTable
+from include.services.processes import ProcessIdentity
 from include.services.service_handle import ServiceHandle
 from include.services.supervision import RestartBudget, RestartDecision, Verdict, decide
 from include.services.supervision_report import Deed, GaveUp, Log, NoNews, Pace, SupervisionNews, utc
@@ -39,6 +40,7 @@ class ProcessSupervisor:
     pace: Pace = field(default_factory=Pace)
     leases: ServiceLeases = field(default_factory=NoLeases)
     news: SupervisionNews = field(default_factory=NoNews)
+    processes: ProcessTable = field(default_factory=LocalProcesses)
 
     def __post_init__(self) -> None:
         self._switch = LastKnownSwitch(self.source)
@@ -46,7 +48,7 @@ class ProcessSupervisor:
         self._last_exit: ServiceStatus | None = None
         self._started_once = False
         self._said: dict[str, float] = {}  # topic → when it was last said
-        self._service = ServiceHandle(self.name, self.controller, self.clock)
+        self._service = ServiceHandle(self.name, self.controller, self.clock, self.processes)
         self._lease = ServiceLease(self.name, self.leases, self.clock)
         self._hold_explained = False  # whether it is known who stopped what is held as stopped at the host
 
@@ -84,7 +86,7 @@ class ProcessSupervisor:
         elif not self._started_once:
             self.log.info(f"Supervision goes on: {self.name} runs as before, pid {process.pid}.")
         self._started_once = True
-        ended = asyncio.create_task(until_exit(process))
+        ended = asyncio.create_task(self.processes.until_exit(process))
         since = self.clock.monotonic()
         try:
             while not (await asyncio.wait({ended}, timeout=self.pace.report))[0]:
@@ -106,7 +108,7 @@ class ProcessSupervisor:
         code = "unknown" if status is None or status.exit_code is None else status.exit_code
         log_end = "".join(f"\n  {line}" for line in lines)
         self.log.warning(f"{self.name} (pid {process.pid}) has ended, exit code {code}. End of its log:{log_end}")
-        if await asyncio.to_thread(kill_remains, process):
+        if await asyncio.to_thread(self.processes.kill_remains, process):
             self.log.warning(f"Killed what {self.name} (pid {process.pid}) had left behind in its process group.")
         await self._note_end(status, process, seen=seen)
 
@@ -198,7 +200,7 @@ class ProcessSupervisor:
 
     async def _note_started(self) -> None:
         with contextlib.suppress(HostUnreachableError):  # gone this very moment: the loop goes on asking
-            if process := identify((await self._service.status()).pid):
+            if process := self.processes.identify(await self._service.status()):
                 await self._remember(replace(self._state, process=process, starts=self._state.starts + 1))
                 self._said.clear()
                 self._started_once = True

@@ -21,7 +21,10 @@ _KILL_SECONDS = 5.0  # the kernel needs a moment, longer when the process is in 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process for good: its pid and its start time in clock ticks since boot (``/proc/<pid>/stat``, field 22)."""
+    """A process for good: its pid and its start time in clock ticks since boot (``/proc/<pid>/stat``, field 22).
+
+    Of a process that only its host can see, the host's pid and start time (:mod:`include.services.process_table`).
+    """
 
     pid: int
     start_ticks: int

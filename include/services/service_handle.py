@@ -9,7 +9,8 @@ import threading
 from include.runtime.clock import Clock
 from include.services.controller import ServiceController, ServiceStatus
 from include.services.errors import HostUnreachableError
-from include.services.processes import ProcessIdentity, identify, is_alive, terminate
+from include.services.process_table import ProcessTable
+from include.services.processes import ProcessIdentity
 
 _COLLECT_SECONDS = 0.25  # longest wait for the host to know an exit code: a restart must not wait for it
 
@@ -20,8 +21,8 @@ class ServiceHandle:
     After :meth:`close` nothing is started any more.
     """
 
-    def __init__(self, name: str, controller: ServiceController, clock: Clock) -> None:
-        self.name = name
+    def __init__(self, name: str, controller: ServiceController, clock: Clock, processes: ProcessTable) -> None:
+        self.name, self._processes = name, processes
         self._controller, self._clock = controller, clock
         self._verbs = threading.Lock()
         self._closed = False
@@ -37,9 +38,10 @@ class ServiceHandle:
     async def process(self, last: ProcessIdentity | None) -> ProcessIdentity | None:
         """The running process; while the host is away, ``last`` if it still runs."""
         try:
-            return identify((await self.status()).pid)
+            return self._processes.identify(await self.status())
         except HostUnreachableError:
-            return last if last and is_alive(last) else None
+            alive = last is not None and await asyncio.to_thread(self._processes.is_alive, last)
+            return last if alive else None
 
     async def status_after_exit(self) -> ServiceStatus | None:
         """The status once the host knows how the process ended; waits a moment only; None while the host is away."""
@@ -76,8 +78,7 @@ class ServiceHandle:
             try:
                 return self._controller.stop(self.name, timeout)
             except HostUnreachableError:
-                forced = terminate(process, timeout)
-                return "killed, the process host being away" if forced else "stopped, the process host being away"
+                return self._processes.end_without_host(process, timeout)
 
     async def settled_process(self, last: ProcessIdentity | None) -> ProcessIdentity | None:
         """As :meth:`process`, once a start that is under way has come to its end."""

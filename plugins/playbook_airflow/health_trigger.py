@@ -54,8 +54,14 @@ class HealthTrigger(BaseTrigger):
     def _parts(self) -> tuple[Watch, Clock]:
         from include.incidents.watch import Watch
         from include.runtime.clock import SystemClock
+        from include.services.errors import ServicesError
+        from include.services.factory import check_rights
         from include.settings import get_settings
 
+        try:
+            check_rights(get_settings())
+        except ServicesError as error:  # the watch goes on: whatever is not about processes it sees all the same
+            self.log.error("The services cannot be controlled, so no remedy can restart them: %s", error)
         return Watch.shared(get_settings()), SystemClock()
 
     async def _follow(self, watch: Watch, clock: Clock) -> dict[str, Any]:

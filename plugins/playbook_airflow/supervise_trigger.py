@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ class SuperviseTrigger(BaseTrigger):
         """Supervise; the only event is ``{"message": …}``, which fails the task."""
         try:
             supervisor, _ = await self._ready()
+            await asyncio.to_thread(check_rights_of_host)
             message = (await supervisor.run()).message
         except Exception as error:  # whatever it is: the person must see it, and the next run must not hammer
             self.log.exception("Supervision of %s failed", self.service)
@@ -87,6 +89,7 @@ class SuperviseTrigger(BaseTrigger):
         from include.services.factory import controller_from_settings
         from include.services.guardrail_leases import leases_from_settings
         from include.services.process_supervisor import ProcessSupervisor
+        from include.services.process_table import processes_from_settings
         from include.services.supervision import RestartBudget
         from include.services.supervision_news import news_from_settings
         from include.services.supervision_store import SupervisionStore
@@ -94,10 +97,11 @@ class SuperviseTrigger(BaseTrigger):
         from playbook_airflow.airflow_api import AirflowApi, ApiDagSwitch
 
         settings = get_settings()
+        controller = controller_from_settings(settings)
         api = AirflowApi.from_settings(settings)
         supervisor = ProcessSupervisor(
             self.service,
-            controller_from_settings(settings),
+            controller,
             SupervisionStore(self.service, settings.run_dir),
             ApiDagSwitch(api, self.dag_id),
             RestartBudget.from_settings(settings),
@@ -105,8 +109,19 @@ class SuperviseTrigger(BaseTrigger):
             self.run_id,
             leases=leases_from_settings(settings),
             news=news_from_settings(settings, self.log.warning),
+            processes=processes_from_settings(settings, controller, self.service),
         )
         return supervisor, api
+
+
+def check_rights_of_host() -> None:
+    """Raises ``ServicesError`` if the services cannot be controlled; a host that is away for now says nothing."""
+    from include.services.errors import HostUnreachableError
+    from include.services.factory import check_rights
+    from include.settings import get_settings
+
+    with contextlib.suppress(HostUnreachableError):
+        check_rights(get_settings())
 
 
 def run_end(answer: TaskInstanceAnswer, try_number: int) -> RunEnd:

@@ -28,7 +28,9 @@ def watched_folders(settings: Settings) -> dict[str, Path]:
 
 
 class HostProbe:
-    """Asks the machine itself. ``pids``: of the processes whose open files are compared with their limits."""
+    """Asks the machine itself. ``pids``: of the processes whose open files are compared with their limits; none where
+    the processes are in containers of their own.
+    """
 
     name = Probe.HOST
     every = 10.0

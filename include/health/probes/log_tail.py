@@ -1,4 +1,4 @@
-"""What was added to a file since the last time, across rotation, within a bound."""
+"""What was added to a log since the last time, within a bound: to a file, across rotation, or at the process host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from include.services.controller import KeepsLogs
+from include.services.errors import UnknownServiceError
+
 MOST_BYTES = 256 * 1024
+MOST_LINES = 1_000  # of a log that its host keeps, at one look
 
 
 class LogTail:
@@ -58,3 +62,18 @@ class LogTail:
         self._offset += skipped + (len(whole) + 1 if newline else len(data))
         lines = (whole if newline else data).decode("utf-8", "replace").splitlines()
         return lines[1:] if skipped else lines
+
+
+class HostedLogTail:
+    """Asks the process host, which keeps the log. A service that it does not have says nothing."""
+
+    def __init__(self, host: KeepsLogs, service: str) -> None:
+        self._host, self._service, self._mark = host, service, ""
+
+    def new_lines(self) -> list[str]:
+        """See :class:`LogTail`; at most :data:`MOST_LINES`. Raises ``HostUnreachableError``."""
+        try:
+            lines, self._mark = self._host.log_since(self._service, self._mark, MOST_LINES)
+        except UnknownServiceError:
+            return []
+        return list(lines)

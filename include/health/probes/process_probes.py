@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from include.health.probes.base import Probe
 from include.health.probes.host import HostProbe, watched_folders
-from include.health.probes.logs import LogsProbe
+from include.health.probes.logs import logs_probe
 from include.health.probes.processes import ProcessesProbe
 from include.health.probes.processor import ProcessorProbe
 from include.services.controller import ServiceController
-from include.services.names import SERVICES
+from include.services.process_table import processes_are_here
 from include.settings import Settings
 
 
@@ -18,6 +18,6 @@ def process_probes(settings: Settings, controller: ServiceController) -> tuple[P
     return (
         processes,
         ProcessorProbe(settings),
-        HostProbe(watched_folders(settings), lambda: processes.pids),
-        LogsProbe(settings.log_dir, SERVICES),
+        HostProbe(watched_folders(settings), (lambda: processes.pids) if processes_are_here(settings) else tuple),
+        logs_probe(settings, controller),
     )

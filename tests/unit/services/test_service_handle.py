@@ -11,6 +11,7 @@ import pytest
 from include.runtime.clock import SystemClock
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError
+from include.services.process_table import LocalProcesses
 from include.services.processes import identify
 from include.services.service_handle import ServiceHandle
 
@@ -43,7 +44,7 @@ def host() -> SlowHost:
 
 @pytest.fixture
 def handle(host: SlowHost) -> ServiceHandle:
-    return ServiceHandle("worker", host, SystemClock())  # type: ignore[arg-type]
+    return ServiceHandle("worker", host, SystemClock(), LocalProcesses())  # type: ignore[arg-type]
 
 
 async def test_a_start_under_way_is_awaited_before_its_process_is_looked_for(
