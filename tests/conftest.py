@@ -15,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 
 from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
+from tests.support.genuine_mysql import GenuineMySQLServer, NoGenuineMySQLError
 from tests.support.pipeline import Pipeline
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 
@@ -70,11 +71,29 @@ def kafka(_kafka: KafkaServer) -> KafkaServer:
     return _kafka
 
 
+@pytest.fixture(scope="session")
+def _genuine_mysql(stack_settings: Settings) -> Iterator[MySQLServer]:
+    server = GenuineMySQLServer.beside(stack_settings)
+    try:
+        server.start()
+    except NoGenuineMySQLError as error:
+        pytest.skip(str(error))
+    yield server
+    server.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked ``both_databases`` runs on the embedded MariaDB and on MySQL's own server."""
+    if metafunc.definition.get_closest_marker("both_databases") and "mysql" in metafunc.fixturenames:
+        metafunc.parametrize("mysql", ["_mysql", "_genuine_mysql"], ids=["mariadb", "mysql"], indirect=True)
+
+
 @pytest.fixture
-def mysql(_mysql: MySQLServer) -> MySQLServer:
+def mysql(request: pytest.FixtureRequest) -> MySQLServer:
     """The real database, alive at the start of each test whatever the last one did to it."""
-    _mysql.ensure_running()
-    return _mysql
+    server: MySQLServer = request.getfixturevalue(getattr(request, "param", "_mysql"))
+    server.ensure_running()
+    return server
 
 
 @pytest.fixture
@@ -91,11 +110,11 @@ def fresh_topic(kafka: KafkaServer) -> Callable[..., str]:
 
 
 @pytest.fixture
-def fresh_database(mysql: MySQLServer, stack_settings: Settings) -> Settings:
-    """The session's settings with a new, empty database."""
+def fresh_database(mysql: MySQLServer) -> Settings:
+    """The server's settings with a new, empty database."""
     name = f"test_{next(_NAMES)}"
     mysql.create_database(name)
-    return stack_settings.model_copy(update={"mysql_database": name})
+    return mysql.settings.model_copy(update={"mysql_database": name})
 
 
 @pytest.fixture(scope="session")

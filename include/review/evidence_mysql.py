@@ -8,6 +8,7 @@ from typing import Any
 from include.review.evidence import BlockKind
 from include.review.evidence_source import Found, Source, missing
 from include.settings import Settings
+from include.warehouse.dialect import dialect_of
 
 _VARIABLES = (
     "version",
@@ -44,7 +45,7 @@ _STATUS = (
     "Table_locks_waited",
 )
 _PROCESSES = (
-    "SELECT id, user, host, db, command, time, state, info FROM information_schema.processlist"
+    "SELECT id, user, host, db, command, time, state, info FROM {connections}"
     " ORDER BY command = 'Sleep', time DESC LIMIT 200"
 )
 _COLUMNS = ("id", "user", "host", "db", "command", "seconds", "state", "statement")
@@ -87,9 +88,11 @@ def read_mysql(settings: Settings) -> Found:
 
 
 def _told(rows: Rows, problems: list[str]) -> Found:
+    version = rows("SELECT VERSION()")
+    dialect = dialect_of(version[0][0] if version else "")
     rights = [str(row[0]) for row in rows("SHOW GRANTS")]
     sees_all = any("PROCESS" in right or "ALL PRIVILEGES ON *.*" in right for right in rights)
-    listed = [dict(zip(_COLUMNS, row, strict=True)) for row in rows(_PROCESSES)]
+    listed = [dict(zip(_COLUMNS, row, strict=True)) for row in rows(_PROCESSES.format(connections=dialect.connections))]
     content = {
         "rights": rights,
         "status": _named(rows("SHOW GLOBAL STATUS"), _STATUS),

@@ -123,7 +123,7 @@ def _install(base: Path, data: Path, accounts: Path) -> subprocess.CompletedProc
 def _accounts(settings: Settings) -> str:
     """Accounts with generated passwords: the administrator (socket only) and the pipeline (its own database only)."""
     user, database = settings.mysql_user, settings.mysql_database
-    root, own = (_quoted(read_secret(settings, name)) for name in ("mysql_root_password", "mysql_password"))
+    root, own = (quoted(read_secret(settings, name)) for name in ("mysql_root_password", "mysql_password"))
     hosts = ("127.0.0.1", "localhost")
     return "\n".join(
         [
@@ -139,7 +139,7 @@ def _accounts(settings: Settings) -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """An SQL string literal: the bootstrap server reads a file and takes no parameters."""
     escaped = text.replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"

@@ -1,7 +1,7 @@
 """What a MySQL error number means to us, and whether trying again can help.
 
 Numbers: MySQL 8.4/9.x reference manual, "Server Error Message Reference" and "Client Error Message Reference"; MariaDB
-uses the same ones.
+uses the same ones, and some that MySQL does not have.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ _KINDS: dict[ErrorKind, dict[int, str]] = {
         1698: "ER_ACCESS_DENIED_NO_PASSWORD_ERROR",
         2049: "CR_SECURE_AUTH",
         2059: "CR_AUTH_PLUGIN_CANNOT_LOAD",
+        2061: "CR_AUTH_PLUGIN_ERR",  # MySQL takes a password only over TLS, which it makes ready by itself
         3118: "ER_ACCOUNT_HAS_BEEN_LOCKED",
     },
     ErrorKind.SCHEMA: {

@@ -18,6 +18,7 @@ from importlib.resources import files
 from sqlalchemy import Connection, Engine
 
 from include.settings import Settings
+from include.warehouse.dialect import LONGEST_LOCK_NAME
 from include.warehouse.engine import create_warehouse_engine
 from include.warehouse.errors import MigrationError
 from include.warehouse.schema import MIGRATIONS_TABLE, Snapshot, differences, read_snapshot
@@ -176,7 +177,10 @@ class _Disposer:
 @contextmanager
 def _locked(connection: Connection) -> Iterator[None]:
     """Two starting processes must not migrate at the same time. The lock ends with the connection at the latest."""
-    name = connection.exec_driver_sql("SELECT CONCAT('migrate.', DATABASE())").scalar_one()
+    database = str(connection.exec_driver_sql("SELECT DATABASE()").scalar_one())
+    name = f"migrate.{database}"
+    if len(name) > LONGEST_LOCK_NAME:
+        name = f"migrate.{hashlib.sha1(database.encode(), usedforsecurity=False).hexdigest()}"
     if connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, _LOCK_SECONDS)).scalar() != 1:
         raise MigrationError(f"another process has held the lock {name} for {_LOCK_SECONDS} s")
     try:

@@ -1,7 +1,4 @@
-"""Multi-row upserts in the words of either server.
-
-MySQL deprecates ``VALUES(column)`` in ``ON DUPLICATE KEY UPDATE`` in favour of a row alias, which MariaDB rejects.
-"""
+"""Multi-row upserts in the words of either server."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sqlalchemy import Connection
+
+from include.warehouse.dialect import Dialect, dialect_on
 
 _ROWS_PER_STATEMENT = 1000
 
@@ -33,25 +32,24 @@ def upsert(connection: Connection, target: UpsertTarget, rows: Sequence[tuple[ob
 
     Raises :class:`sqlalchemy.exc.DBAPIError`.
     """
-    mariadb = bool(connection.dialect.is_mariadb)  # type: ignore[attr-defined]
+    dialect = dialect_on(connection)
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         chunk = rows[start : start + _ROWS_PER_STATEMENT]
-        statement = upsert_statement(target, len(chunk), mariadb)
+        statement = upsert_statement(target, len(chunk), dialect)
         connection.exec_driver_sql(statement, tuple(value for row in chunk for value in row))
 
 
 @lru_cache(maxsize=64)
-def upsert_statement(target: UpsertTarget, rows: int, mariadb: bool) -> str:
+def upsert_statement(target: UpsertTarget, rows: int, dialect: Dialect) -> str:
     """The statement for ``rows`` rows, with ``%s`` for each value."""
     one = f"({', '.join(['%s'] * len(target.columns))})"
-    alias = "" if mariadb else " AS new_row"
-    changes = ", ".join(_change(target, column, mariadb) for column in target.columns if column not in target.key)
+    changes = ", ".join(_change(target, column, dialect) for column in target.columns if column not in target.key)
     return (
         f"INSERT INTO {target.table} ({', '.join(target.columns)}) "  # noqa: S608 - names from code
-        f"VALUES {', '.join([one] * rows)}{alias} ON DUPLICATE KEY UPDATE {changes}"
+        f"VALUES {', '.join([one] * rows)}{dialect.row_alias} ON DUPLICATE KEY UPDATE {changes}"
     )
 
 
-def _change(target: UpsertTarget, column: str, mariadb: bool) -> str:
-    new = f"VALUES({column})" if mariadb else f"new_row.{column}"
+def _change(target: UpsertTarget, column: str, dialect: Dialect) -> str:
+    new = dialect.new_value.format(column=column)
     return f"{column} = GREATEST({target.table}.{column}, {new})" if column in target.sticky else f"{column} = {new}"

@@ -16,7 +16,7 @@ from include.warehouse.errors import MigrationError
 from include.warehouse.migrations import Migration, known_migrations, migrate, schema_problems
 from tests.support.servers import MySQLServer
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.both_databases]
 
 
 def execute(mysql: MySQLServer, settings: Settings, statement: str) -> None:
@@ -36,6 +36,15 @@ def test_processes_that_start_together_migrate_once(fresh_database: Settings) ->
     with ThreadPoolExecutor(4) as pool:
         applied = list(pool.map(lambda _: migrate(fresh_database), range(4)))
     assert sorted(map(len, applied)) == [0, 0, 0, len(known_migrations())]
+
+
+def test_the_longest_name_of_a_database(mysql: MySQLServer) -> None:
+    name = "n" * 64
+    mysql.create_database(name)
+    try:
+        assert migrate(mysql.settings.model_copy(update={"mysql_database": name}))
+    finally:
+        execute(mysql, mysql.settings, f"DROP DATABASE `{name}`")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from tests.support.reference import ReferenceTrade, reference_averages
 from tests.support.servers import MySQLServer
 from tests.support.trade_groups import START_MS, Feeder, trade
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.both_databases]
 
 WINDOWS = (1, 5, 15)
 Transact = Callable[[Callable[[WarehouseStore], Receipt]], Receipt]
@@ -80,26 +80,23 @@ def story(seed: int, trades: int = 300) -> tuple[list[ReferenceTrade], list[list
     return ledger, [*(delivery[a:b] for a, b in pairwise(cuts)), [late]]
 
 
-@pytest.fixture(params=["memory", "mysql"])
-def store(request: pytest.FixtureRequest) -> Iterator[Callable[[], WarehouseStore]]:
+@pytest.fixture
+def stores(warehouse: Warehouse) -> Iterator[tuple[Callable[[], WarehouseStore], ...]]:
     """Either store, each call in the same open transaction."""
-    if request.param == "memory":
-        memory = MemoryStore()
-        yield lambda: memory
-        return
-    warehouse: Warehouse = request.getfixturevalue("warehouse")
+    memory = MemoryStore()
     with warehouse.engine.begin() as connection:
-        yield lambda: MySQLStore(connection)
+        yield lambda: memory, lambda: MySQLStore(connection)
 
 
-def test_coverage_is_replaced_where_it_changed(store: Callable[[], WarehouseStore]) -> None:
-    before = IdRanges()
-    for after in ([(1, 5), (10, 20), (30, 40)], [(1, 25), (30, 40)], [(0, 40)], [(0, 40), (50, 50)]):
-        store().write_coverage("A", before, IdRanges(after))
-        before = IdRanges(after)
-        assert store().coverage({"A": (0, 100)})["A"] == before
-    found = store().coverage({"A": (41, 48), "B": (0, 9)})
-    assert found == {"A": IdRanges([(0, 40)]), "B": IdRanges()}  # what abuts matters, what is far away does not
+def test_coverage_is_replaced_where_it_changed(stores: tuple[Callable[[], WarehouseStore], ...]) -> None:
+    for store in stores:
+        before = IdRanges()
+        for after in ([(1, 5), (10, 20), (30, 40)], [(1, 25), (30, 40)], [(0, 40)], [(0, 40), (50, 50)]):
+            store().write_coverage("A", before, IdRanges(after))
+            before = IdRanges(after)
+            assert store().coverage({"A": (0, 100)})["A"] == before
+        found = store().coverage({"A": (41, 48), "B": (0, 9)})
+        assert found == {"A": IdRanges([(0, 40)]), "B": IdRanges()}  # what abuts matters, what is far away does not
 
 
 def test_both_stores_hold_the_same_after_the_same_story(warehouse: Warehouse) -> None:

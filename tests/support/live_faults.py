@@ -223,7 +223,7 @@ def _statements(stack: Pipeline, do: tuple[str, ...], undo: tuple[str, ...]) -> 
 def credentials_revoked(stack: Pipeline) -> AbstractContextManager[float]:
     """The account's password is another one, and its connections are cut."""
     user = stack.settings.mysql_user
-    own = mariadb._quoted(read_secret(stack.settings, "mysql_password"))
+    own = mariadb.quoted(read_secret(stack.settings, "mysql_password"))
     accounts = [f"'{user}'@'{host}'" for host in ("127.0.0.1", "localhost")]
     change = tuple(f"ALTER USER {account} IDENTIFIED BY 'another one'" for account in accounts)
     restore = tuple(f"ALTER USER {account} IDENTIFIED BY {own}" for account in accounts)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import mysql.connector
 from confluent_kafka.admin import AdminClient
@@ -39,7 +40,7 @@ class Server:
         self.settings.log_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "include.stack.launch", self.name],
+                self.command(),
                 env=environment(self.settings),
                 stdout=log,
                 stderr=log,
@@ -47,6 +48,10 @@ class Server:
                 start_new_session=True,
             )
         wait_for(self.answers, timeout, f"{self.name} answers; see {self.log}")
+
+    def command(self) -> list[str]:
+        """What is started: the product's own launcher."""
+        return [sys.executable, "-m", "include.stack.launch", self.name]
 
     def answers(self) -> bool:
         """A real request, answered."""
@@ -106,10 +111,15 @@ class MySQLServer(Server):
 
     name = "mysql"
 
+    @property
+    def socket(self) -> Path:
+        """Where the administrator connects."""
+        return mariadb.socket_path(self.settings)
+
     def connect(self, database: str | None = None) -> mysql.connector.MySQLConnection:
         """A connection of the administrator."""
         return mysql.connector.connect(
-            unix_socket=str(mariadb.socket_path(self.settings)),
+            unix_socket=str(self.socket),
             user="root",
             password=read_secret(self.settings, "mysql_root_password"),
             database=database,

@@ -1,7 +1,7 @@
 """``MYSQL_LOCKS``: how many statements wait for a lock, and who holds it, in words without values.
 
-For other accounts' connections and for locks on rows the account needs the right PROCESS (on MySQL also SELECT on
-``performance_schema``). Without it only our own waits for whole tables are seen, and the observation says so.
+For other accounts' connections and for locks on rows the account needs rights that the pipeline does not ask for
+(``lock_rights`` of the dialect). Without them only our own waits for whole tables are seen; the observation says so.
 """
 
 from __future__ import annotations
@@ -17,38 +17,19 @@ from include.health.observations import Facts, LocksFacts, Observation, Outcome,
 from include.health.probes.mysql_link import CONNECT_SECONDS, STATEMENT_SECONDS, Link, Session
 from include.runtime.clock import Clock
 from include.settings import Settings
+from include.warehouse.dialect import dialect_of
 from include.warehouse.error_numbers import ErrorKind, classify
 
 _MOST_NAMED = 5
-_NOT_ALLOWED = "locks on rows and connections of other accounts are not visible without the right PROCESS"
+_NOT_ALLOWED = "locks on rows and connections of other accounts are not visible without {rights}"
 
-_WAIT = (
-    "SELECT TIMESTAMPDIFF(SECOND, w.trx_wait_started, NOW()), b.trx_mysql_thread_id,"
-    " TIMESTAMPDIFF(SECOND, b.trx_started, NOW()), {table}"
-    " FROM {waits} JOIN information_schema.innodb_trx AS w ON w.trx_id = {requesting}"
-    " JOIN information_schema.innodb_trx AS b ON b.trx_id = {blocking} LEFT JOIN {locks}"
-)
-_ROW_WAITS_MARIADB = _WAIT.format(
-    table="REPLACE(l.lock_table, '`', '')",
-    waits="information_schema.innodb_lock_waits AS x",
-    requesting="x.requesting_trx_id",
-    blocking="x.blocking_trx_id",
-    locks="information_schema.innodb_locks AS l ON l.lock_id = x.requested_lock_id",
-)
-_ROW_WAITS_MYSQL = _WAIT.format(
-    table="CONCAT(l.object_schema, '.', l.object_name)",
-    waits="performance_schema.data_lock_waits AS x",
-    requesting="x.requesting_engine_transaction_id",
-    blocking="x.blocking_engine_transaction_id",
-    locks="performance_schema.data_locks AS l ON l.engine_lock_id = x.requesting_engine_lock_id",
-)
 _OPEN_TRANSACTIONS = (
     "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) FROM information_schema.innodb_trx"
 )
 _CONNECTIONS = (
     "SELECT id, user, SUBSTRING_INDEX(host, ':', 1), command, time, COALESCE(state, ''),"
     " id = CONNECTION_ID(), user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1), COALESCE(db, DATABASE()) = DATABASE()"
-    " FROM information_schema.processlist"
+    " FROM {connections}"
 )
 
 
@@ -94,13 +75,13 @@ class MysqlLocksProbe:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._link = Link(settings, self.deadline, keep=True, clock=clock)
-        self._limited = False
+        self._missing_rights = ""
 
     def look(self) -> Observation:
         """``LocksFacts``; the note says when the account may not see everything."""
         observation = self._link.ask(self.name, self._read)
-        if observation.outcome is Outcome.OK and self._limited:
-            return msgspec.structs.replace(observation, error=_NOT_ALLOWED)
+        if observation.outcome is Outcome.OK and self._missing_rights:
+            return msgspec.structs.replace(observation, error=_NOT_ALLOWED.format(rights=self._missing_rights))
         return observation
 
     def close(self) -> None:
@@ -108,17 +89,18 @@ class MysqlLocksProbe:
         self._link.close()
 
     def _read(self, session: Session) -> Facts:
-        mariadb = "MariaDB" in str(session.rows("SELECT VERSION()")[0][0])
-        connections = [Connection(*row) for row in session.rows(_CONNECTIONS)]
+        dialect = dialect_of(session.rows("SELECT VERSION()")[0][0])
+        listed = session.rows(_CONNECTIONS.format(connections=dialect.connections))
+        connections = [Connection(*row) for row in listed]
         try:
-            row_waits = [RowWait(*row) for row in session.rows(_ROW_WAITS_MARIADB if mariadb else _ROW_WAITS_MYSQL)]
+            row_waits = [RowWait(*row) for row in session.rows(dialect.row_waits)]
             transactions = dict(session.rows(_OPEN_TRANSACTIONS)) if _table_waits(connections) else {}
         except mysql.connector.Error as error:
             if classify(error) is not ErrorKind.CREDENTIALS:
                 raise
-            self._limited, row_waits, transactions = True, [], {}
+            self._missing_rights, row_waits, transactions = dialect.lock_rights, [], {}
         else:
-            self._limited = False
+            self._missing_rights = ""
         return locks_facts(row_waits, connections, transactions)
 
 

@@ -1,0 +1,185 @@
+"""Oracle's own MySQL server beside the embedded MariaDB: Debian's packages, unpacked and never installed.
+
+Debian's stable releases have none; its unstable one has, and brings a C library of its own that is newer than the
+machine's. So the server is run by the loader that came with it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.settings import Settings
+from include.stack.mariadb import data_dir, quoted
+from include.stack.ports import free_ports
+from include.stack.secrets import read_secret
+from tests.support.servers import MySQLServer
+
+_PACKAGE, _SUITE = "mysql-server-core", "sid"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_NOT_NEEDED = ("perl", "libperl")  # for its scripts only
+_APT_SECONDS = 300
+
+
+class NoGenuineMySQLError(Exception):
+    """The server is not to be had on this machine; the text says why."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The unpacked packages."""
+
+    folder: Path
+
+    def command(self, data: Path) -> list[str]:
+        """The server on the data in ``data``; to be followed by further options."""
+        usr = self.folder / "usr"
+        loader, libraries = _only(self.folder, "usr/lib*/ld-linux*.so.*"), _only(self.folder, "usr/lib/*-linux-gnu")
+        user = ["--user=root"] if os.geteuid() == 0 else []  # as root the server insists on being told so
+        return [
+            *(str(loader), "--library-path", str(libraries), str(usr / "sbin" / "mysqld"), "--no-defaults", *user),
+            *(f"--basedir={usr}", f"--datadir={data}", f"--lc-messages-dir={usr / 'share' / 'mysql'}"),
+            *(f"--plugin-dir={usr / 'lib' / 'mysql' / 'plugin'}", "--secure-file-priv="),
+            f"--character-sets-dir={usr / 'share' / 'mysql' / 'charsets'}",
+        ]
+
+
+def fetch(settings: Settings) -> Installation:
+    """The server from the shared cache, downloaded the first time. Raises :class:`NoGenuineMySQLError`."""
+    target = settings.cache / "mysql"
+    if not (target / "usr" / "sbin" / "mysqld").is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="mysql.", dir=target.parent) as folder:
+            fresh = Path(folder) / "unpacked"
+            for package in _download(Path(folder) / "apt"):
+                if not package.name.startswith(_NOT_NEEDED):
+                    _run(["dpkg-deb", "--extract", str(package), str(fresh)])
+            shutil.rmtree(target, ignore_errors=True)
+            fresh.rename(target)
+    return Installation(target)
+
+
+def _download(folder: Path) -> list[Path]:
+    """The package and all that it needs, by an ``apt`` that knows nothing of what is installed here."""
+    mirror = _mirror()
+    for part in ("etc/apt.conf.d", "etc/preferences.d", "lists/partial", "cache/archives/partial", "state"):
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    (folder / "etc" / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {mirror} {_SUITE} main\n")
+    own = {
+        "Dir": "",
+        "Dir::State": "state",
+        "Dir::State::lists": "lists",
+        "Dir::State::status": "status",
+        "Dir::Cache": "cache",
+        "Dir::Etc": "etc",
+        "Dir::Etc::sourcelist": "etc/sources.list",
+    }
+    lines = [f'{name} "{folder / place}";' for name, place in own.items()]
+    # proxies, time limits and the like are the machine's
+    lines += [_run(["apt-config", "dump", "Acquire"]), 'APT::Sandbox::User "root";', "Acquire::Languages none;"]
+    configuration = folder / "apt.conf"
+    configuration.write_text("\n".join(lines) + "\n")
+    environment = {**os.environ, "APT_CONFIG": str(configuration), "DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "-q", "update"], environment)
+    _run(
+        ["apt-get", "-q", "install", "--yes", "--download-only", "--no-install-recommends", _PACKAGE],
+        environment,
+    )
+    return sorted((folder / "cache" / "archives").glob("*.deb"))
+
+
+def _mirror() -> str:
+    """Where this machine gets its own Debian from."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    if release.get("ID") != "debian" or not shutil.which("apt-get") or not _KEYRING.is_file():
+        raise NoGenuineMySQLError("MySQL's own server comes from Debian's packages, and this is no Debian")
+    targets = _run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(CREATED_BY)"]).splitlines()
+    own = [line.split()[0] for line in targets if line.split()[1:] == [release.get("VERSION_CODENAME"), "Packages"]]
+    if not own:
+        raise NoGenuineMySQLError("apt's sources name no mirror of Debian")
+    return own[0]
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_APT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoGenuineMySQLError(f"{' '.join(command[:2])} took longer than {_APT_SECONDS} s") from error
+    if done.returncode != 0:
+        raise NoGenuineMySQLError(f"{' '.join(command[:2])}: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    (found,) = folder.glob(pattern)
+    return found
+
+
+class GenuineMySQLServer(MySQLServer):
+    """MySQL where the product's own launcher would start MariaDB, with the same accounts. ``options``: the server's."""
+
+    def __init__(self, settings: Settings, *options: str) -> None:
+        super().__init__(settings)
+        self._options = options
+
+    @classmethod
+    def beside(cls, settings: Settings) -> GenuineMySQLServer:
+        """One with a home and a port of its own, and the same secrets."""
+        (port,) = free_ports(1)
+        own = {"home": settings.home / "genuine", "secrets_folder": settings.secrets_dir, "mysql_port": port}
+        return cls(settings.model_copy(update=own))
+
+    def start(self, timeout: float = 60) -> None:
+        """See :class:`Server`. The data and the accounts are made at the first start."""
+        self.prepare()
+        super().start(timeout)
+        self._accounts.unlink(missing_ok=True)
+
+    def prepare(self) -> None:
+        """Make the data, if there are none, and lay out the accounts for the first start."""
+        data = data_dir(self.settings)
+        if data.is_dir():
+            return
+        for folder in (data.parent, self.socket.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        _run([*fetch(self.settings).command(data), "--initialize-insecure"])
+        self._accounts.touch(mode=0o600)
+        self._accounts.write_text("\n".join(_account_statements(self.settings)) + "\n")
+
+    @property
+    def _accounts(self) -> Path:
+        return self.settings.run_dir / "mysql-accounts.sql"
+
+    def command(self) -> list[str]:
+        """See :class:`Server`."""
+        accounts = [f"--init-file={self._accounts}"] if self._accounts.exists() else []
+        return [
+            *fetch(self.settings).command(data_dir(self.settings)),
+            *(f"--socket={self.socket}", f"--port={self.settings.mysql_port}", "--bind-address=127.0.0.1"),
+            *(f"--pid-file={self.socket.with_suffix('.pid')}", "--mysqlx=OFF", "--skip-name-resolve"),
+            *("--local-infile=1", "--innodb-buffer-pool-size=128M", *accounts, *self._options),
+        ]
+
+
+def _account_statements(settings: Settings) -> list[str]:
+    """One statement a line, as the server reads them."""
+    user, database = settings.mysql_user, settings.mysql_database
+    root, own = (quoted(read_secret(settings, name)) for name in ("mysql_root_password", "mysql_password"))
+    hosts = ("127.0.0.1", "localhost")
+    return [
+        f"ALTER USER 'root'@'localhost' IDENTIFIED BY {root};",
+        f"CREATE DATABASE `{database}` CHARACTER SET utf8mb4;",
+        *(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY {own};" for host in hosts),
+        *(f"GRANT ALL PRIVILEGES ON `{database}`.* TO '{user}'@'{host}';" for host in hosts),
+    ]
