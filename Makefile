@@ -20,7 +20,7 @@ RESULTS := var/test-results
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
             $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
 
-.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery lock
+.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery lock compose-env
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,3 +85,6 @@ bench-recovery: $(INSTALLED) ## Measure the way from each fault to fresh rows on
 lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \
 	  --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt
+
+compose-env: ## Write .env for docker compose: generated secrets, once; later only what is missing   [DOCKER_SOCKET=…]
+	@$(if $(DOCKER_SOCKET),DOCKER_SOCKET="$(DOCKER_SOCKET)") "$(PYTHON)" -m include.stack.compose_env

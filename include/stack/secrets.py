@@ -7,39 +7,13 @@ settings (``mysql_password``) from the same files.
 
 from __future__ import annotations
 
-import base64
-import secrets
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from include.runtime.files import write_whole
 from include.settings import PREFIX, Settings
 from include.stack.errors import StackError
-
-
-def _password() -> str:
-    return secrets.token_urlsafe(18)
-
-
-def _key() -> str:
-    return secrets.token_hex(32)
-
-
-def _fernet_key() -> str:
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-
-
-_GENERATORS: dict[str, Callable[[], str]] = {
-    "mysql_password": _password,
-    "mysql_root_password": _password,
-    "airflow_admin_password": _password,
-    "airflow_oncall_password": _password,  # the second person, who approves what the first one asks for
-    "airflow_supervision_password": _password,  # the triggers' read-only account
-    "airflow_jwt_secret": _key,
-    "airflow_secret_key": _key,
-    "airflow_fernet_key": _fernet_key,
-}
+from include.stack.secret_values import GENERATORS
 
 
 def secret_path(settings: Settings, name: str) -> Path:
@@ -55,7 +29,7 @@ def ensure_secrets(settings: Settings) -> None:
     """
     settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.secrets_dir.chmod(0o700)
-    for name, generate in _GENERATORS.items():
+    for name, generate in GENERATORS.items():
         path, given = secret_path(settings, name), _given(settings, name)
         if not path.is_file():
             write_secret(path, given or generate())
@@ -71,7 +45,7 @@ def check_secrets(settings: Settings) -> None:
 
     For where somebody else has to hand them out: nothing is generated, and the folder may be read-only.
     """
-    wanted = [name for name in _GENERATORS if name != "mysql_root_password"]  # only the server's own
+    wanted = [name for name in GENERATORS if name != "mysql_root_password"]  # only the server's own
     for url in ("incident_store_url", "airflow_database_url"):
         if urlsplit(getattr(settings, url)).hostname:  # a server on a socket knows us by our user
             wanted.append(f"{url.removesuffix('_url')}_password")
