@@ -18,6 +18,7 @@ from typing import Any
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus, stop_then_start
 from include.services.docker_api import STOP_MARGIN_SECONDS, DockerApi, Record
 from include.services.errors import (
+    HostForbidsError,
     HostRefusesError,
     ServicesError,
     ServiceTimeoutError,
@@ -95,6 +96,9 @@ class DockerController:
         self._notes.write(name, run, timeout + STOP_MARGIN_SECONDS)
         try:
             self._api.stop(container["Id"], timeout)
+        except HostForbidsError:
+            self._notes.forget(name)
+            raise
         except HostRefusesError as error:
             self._notes.forget(name)
             raise ServiceTimeoutError(name, "stop", timeout, f"as before: {error.reason}") from error

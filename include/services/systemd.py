@@ -15,6 +15,7 @@ from pathlib import Path
 
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus, stop_then_start
 from include.services.errors import (
+    HostForbidsError,
     HostNotReadyError,
     HostRefusesError,
     ServiceTimeoutError,
@@ -118,7 +119,11 @@ class SystemdController:
         if unit["ActiveState"] in _ENDED:
             return ServiceOutcome.ALREADY_STOPPED
         self._notes.write(name, _run(unit), timeout + _KILL_SECONDS + CALL_SECONDS)
-        self._commands.change(self._units[name], CALL_SECONDS, "stop", "--no-block")
+        try:
+            self._commands.change(self._units[name], CALL_SECONDS, "stop", "--no-block")
+        except (HostForbidsError, HostRefusesError):
+            self._notes.forget(name)
+            raise
         forced = not self._ends_within(name, timeout)
         if forced:
             self._commands.change(self._units[name], CALL_SECONDS, "kill", "--signal=SIGKILL")
