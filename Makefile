@@ -82,6 +82,9 @@ bench-detect: $(INSTALLED) ## Measure detection on the labelled corpus, beside p
 bench-recovery: $(INSTALLED) ## Measure the way from each fault to fresh rows on the real stack, and write docs/benchmarks.md
 	@BENCH_RECOVERY=1 $(PYTEST) -s tests/e2e/test_live_incidents.py
 
+configuration: $(INSTALLED) ## Rewrite docs/configuration.md from the settings
+	@$(PY) -m include.settings_page
+
 lock: $(INSTALLED) ## Pin requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile requirements.in --override requirements.override --universal \
 	  --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt

@@ -1,8 +1,8 @@
 """Every knob of the pipeline, once.
 
-Precedence: environment (``PIPELINE_<NAME>``), then ``.env`` in the project root, then the secret files under
-``<home>/secrets``, then the defaults here. Settings are validated at start and frozen; a wrong value is refused with
-a message that names the setting, what was received and what is allowed (see :func:`load_settings`).
+Precedence: environment (``PIPELINE_<NAME>``), then ``.env`` in the project root, then the secret files, then the
+defaults here. Settings are validated at start and frozen; a wrong value is refused with a message that names the
+setting, what was received and what is allowed (see :func:`load_settings`). docs/configuration.md is made of this file.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ class Settings(BaseSettings):
     processor_host: str = Field(LOOPBACK, min_length=1, description="Host of stream_processor; its Spark driver's too.")
     processor_health_port: Port = Field(28102, description="Loopback port of stream_processor's /health and /metrics.")
 
-    # --- Incidents ---------------------------------------------------------------------------------------------
+    # --- Health and incidents ----------------------------------------------------------------------------------
+    health_window_seconds: Seconds = Field(600.0, description="How long one run of a health Dag watches.")
     incident_store_url: str = Field(
         "",
         pattern=r"^$|^(sqlite|postgresql)://",
@@ -209,9 +210,6 @@ class Settings(BaseSettings):
     airflow_oncall_user: str = Field(
         "oncall", pattern="^[A-Za-z0-9_]{1,32}$", description="Second login, which may approve what the first one asks."
     )
-
-    # --- Health and incidents ----------------------------------------------------------------------------------
-    health_window_seconds: Seconds = Field(600.0, description="How long one run of a health Dag watches.")
 
     # --- Services ----------------------------------------------------------------------------------------------
     service_adapter: ServiceAdapter = Field(ServiceAdapter.SUPERVISORD, description="Who owns the processes.")
