@@ -29,10 +29,11 @@ RUN --mount=type=bind,source=docker/with-site.sh,target=/with-site.sh \
     python3 -m venv --without-pip .venv && \
     sh /with-site.sh /opt/uv/bin/uv pip install --no-cache --compile-bytecode --python .venv/bin/python \
       --requirements airflow.in --constraints requirements.txt --overrides requirements.override
-# what no process here loads: the Spark shell over a network, Kubernetes, other systems' libraries, packages' own tests
+# what no process here loads: the Spark shell over a network, Kubernetes, other systems' libraries, logins that MySQL
+# does not ask for by default, packages' own tests
 RUN cd .venv/lib/python3.11/site-packages && \
     rm -rf pyspark/jars/connect-repl pyspark/jars/kubernetes-* pyspark/jars/spark-kubernetes* pyspark/examples \
-      pyspark/jars/netty-*-osx-* pyspark/jars/netty-*-windows-* && \
+      pyspark/jars/netty-*-osx-* pyspark/jars/netty-*-windows-* mysql/vendor/plugin mysql/vendor/private && \
     find . -type d -name tests -prune -exec rm -rf {} +
 
 # --- Java's shim and Spark's Kafka connector, checked against include/stack/artifacts.toml
