@@ -1,4 +1,4 @@
-"""Fixtures shared by all tiers: one real broker and one real database per test session."""
+"""Fixtures shared by all tiers: one real server of each kind per test session, begun when first needed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import settings as hypothesis_settings
 
+from include.incidents.migrate import migrate
 from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
 from tests.support.genuine_mysql import GenuineMySQLServer, NoGenuineMySQLError
+from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.pipeline import Pipeline
+from tests.support.postgres import PostgresServer
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 
 _NAMES = itertools.count(1)
@@ -96,6 +99,39 @@ def mysql(request: pytest.FixtureRequest) -> MySQLServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres(_postgres: PostgresServer) -> PostgresServer:
+    """A real PostgreSQL, alive at the start of each test."""
+    _postgres.ensure_running()
+    return _postgres
+
+
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the store's tables, to be copied: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("tables") / "incidents.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(_postgres: PostgresServer) -> str:
+    """Name of a database with the store's tables, to be copied."""
+    url = _postgres.fresh_database()
+    migrate(url)
+    return url.rsplit("/", 1)[-1]
+
+
 @pytest.fixture
 def fresh_topic(kafka: KafkaServer) -> Callable[..., str]:
     """A new, empty topic: ``fresh_topic(partitions=3) -> name``."""
@@ -132,3 +168,47 @@ def pipeline() -> Iterator[Pipeline]:
     }
     with isolated_settings(**special) as settings, Pipeline.running(settings) as running:
         yield running
+
+
+_DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
+
+
+@pytest.fixture(params=["memory", *_DATABASES])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each kind of incident store, empty."""
+    yield from _closing(_MAKERS[request.param](request))
+
+
+@pytest.fixture(params=_DATABASES)
+def database(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each kind of incident store that has a database, empty."""
+    yield from _closing(_MAKERS[request.param](request))
+
+
+@pytest.fixture(params=_DATABASES)
+def bare_database(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The same without any tables yet."""
+    if request.param == "sqlite":
+        yield from _closing(sqlite(request.getfixturevalue("tmp_path")))
+    else:
+        yield from _closing(postgresql(request.getfixturevalue("postgres")))
+
+
+def _sqlite(request: pytest.FixtureRequest) -> Backend:
+    return sqlite(request.getfixturevalue("tmp_path"), request.getfixturevalue("sqlite_tables"))
+
+
+def _postgresql(request: pytest.FixtureRequest) -> Backend:
+    return postgresql(request.getfixturevalue("postgres"), request.getfixturevalue("postgres_tables"))
+
+
+_MAKERS: dict[str, Callable[[pytest.FixtureRequest], Backend]] = {
+    "memory": lambda _: memory(),
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+}
+
+
+def _closing(backend: Backend) -> Iterator[Backend]:
+    yield backend
+    backend.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -16,10 +17,14 @@ from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
 from include.remediation.model import RungOutcome
 from include.services.names import MYSQL
+from include.settings import Settings
+from include.stack import host as host_module
 from include.stack import mariadb
 from include.stack.ports import free_ports
+from include.stack.processes import launch_command
 from include.stack.secrets import read_secret
 from include.warehouse.migrations import known_migrations, migrate, schema_problems
+from tests.support import genuine_mysql
 from tests.support.remediation_host import Case, Hosted
 from tests.support.servers import fetch_artifacts
 from tests.support.waiting import wait_for
@@ -29,10 +34,27 @@ RESTART, LOGIN, SCHEMA = RungId.RESTART_MYSQL, RungId.VALIDATE_CREDENTIALS, Rung
 LADDER = (RESTART, LOGIN, SCHEMA)
 
 
-@pytest.fixture(scope="module")
-def hosted() -> Iterator[Hosted]:
+@pytest.fixture(scope="module", params=["mariadb", "mysql"])
+def hosted(request: pytest.FixtureRequest, stack_settings: Settings) -> Iterator[Hosted]:
+    """With the embedded MariaDB, and with MySQL's own server in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "mariadb":
+            fetch_artifacts(stack_settings, "mariadb")
+        else:
+            try:
+                genuine_mysql.fetch(stack_settings)
+            except genuine_mysql.NoGenuineMySQLError as error:
+                pytest.skip(str(error))
+            patch.setattr(host_module, "launch_command", _launch_genuine)
+        yield from _hosted()
+
+
+def _launch_genuine(name: str) -> list[str]:
+    return [sys.executable, "-m", genuine_mysql.__name__] if name == MYSQL else launch_command(name)
+
+
+def _hosted() -> Iterator[Hosted]:
     with Hosted.running() as host:
-        fetch_artifacts(host.settings, "mariadb")
         host.controller.start(MYSQL, 30)
         wait_for(lambda: migrate(host.settings), 60, "the tables are made")
         yield host

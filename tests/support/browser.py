@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from include.stack import airflow
 from include.stack.secrets import read_secret
+from tests.support.packages import install
 from tests.support.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -26,24 +26,14 @@ _ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-_INSTALL_SECONDS = 300
 
 
 @cache
 def find_browser() -> str:
     """Path of an installed Chromium; installs Debian's if that is allowed. Skips the test, and says why, if not."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    installer = shutil.which("apt-get")
-    if found is None and os.geteuid() == 0 and installer:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(
-                [installer, "-q", *arguments],
-                env=environment,
-                timeout=_INSTALL_SECONDS,
-                capture_output=True,
-                check=False,
-            )
+    if found is None:
+        install("chromium")
         found = shutil.which("chromium")
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed, and this account may not install one")

@@ -1,5 +1,7 @@
 """Oracle's own MySQL server beside the embedded MariaDB: Debian's packages, unpacked and never installed.
 
+A process host starts it by ``python -m tests.support.genuine_mysql``, in place of the product's launcher.
+
 Debian's stable releases have none; its unstable one has, and brings a C library of its own that is newer than the
 machine's. So the server is run by the loader that came with it.
 """
@@ -13,8 +15,11 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from include.settings import Settings
+from include.services.names import MYSQL
+from include.settings import Settings, load_settings
+from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 from include.stack.mariadb import data_dir, quoted
 from include.stack.ports import free_ports
 from include.stack.secrets import read_secret
@@ -150,6 +155,7 @@ class GenuineMySQLServer(MySQLServer):
         """Make the data, if there are none, and lay out the accounts for the first start."""
         data = data_dir(self.settings)
         if data.is_dir():
+            self._accounts.unlink(missing_ok=True)
             return
         for folder in (data.parent, self.socket.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -183,3 +189,17 @@ def _account_statements(settings: Settings) -> list[str]:
         *(f"CREATE USER '{user}'@'{host}' IDENTIFIED BY {own};" for host in hosts),
         *(f"GRANT ALL PRIVILEGES ON `{database}`.* TO '{user}'@'{host}';" for host in hosts),
     ]
+
+
+def launch() -> NoReturn:
+    """Become the server of the home that the environment names, as the product's launcher does."""
+    settings = load_settings()
+    server = GenuineMySQLServer(settings)
+    server.prepare()
+    command = server.command()
+    marks = {MARK_HOME: str(settings.home), MARK_PROCESS: MYSQL}
+    os.execve(command[0], command, {**os.environ, **marks})  # noqa: S606 - no shell: this is the point
+
+
+if __name__ == "__main__":
+    launch()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,10 +25,10 @@ from include.incidents.errors import StoreUnavailableError
 from include.incidents.keeper import IncidentKeeper, Outcome
 from include.incidents.memory_store import MemoryIncidentStore
 from include.incidents.model import EntryKind, IncidentState
-from include.incidents.sql_store import SqlIncidentStore
 from include.incidents.store import IncidentStore
 from include.playbook.names import Cause, Component, ScenarioId, Severity, Symptom
 from include.runtime.clock import ManualClock
+from tests.support.incident_stores import Backend
 
 K, S = ScenarioId.KAFKA_DOWN, ScenarioId.STREAM_PROCESSOR_FAILURE
 AT = 1_700_000_000.0
@@ -37,19 +36,17 @@ SEEN = (Evidence(AT - 3, Probe.KAFKA_TCP, "refused", "Nobody listens."),)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(int(AT * 1000))
+def clock(backend: Backend) -> ManualClock:
+    """The store's."""
+    backend.clock.advance(AT - backend.clock.time_ms() / 1000)
+    return backend.clock
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Any) -> Iterator[IncidentStore]:
-    opened = (
-        MemoryIncidentStore(clock)
-        if request.param == "memory"
-        else SqlIncidentStore(f"sqlite:///{tmp_path}/i.db", clock)
-    )
-    yield opened
-    opened.close()
+@pytest.fixture
+def store(backend: Backend, clock: ManualClock) -> IncidentStore:
+    """Each kind of store."""
+    assert clock is backend.clock
+    return backend.store
 
 
 def opens(at: float = AT, severity: Severity = Severity.SEV_1) -> Open:
@@ -178,8 +175,9 @@ class Broken(MemoryIncidentStore):
         return super()._do(work, write=write)
 
 
-def test_what_could_not_be_written_is_written_later_with_its_own_time(clock: ManualClock) -> None:
+def test_what_could_not_be_written_is_written_later_with_its_own_time() -> None:
     """Also what is over by then and would not be decided again."""
+    clock = ManualClock(int(AT * 1000))
     store = Broken(clock)
     keeper = IncidentKeeper(store, clock)
     store.away = True
@@ -208,7 +206,8 @@ def test_what_could_not_be_written_is_written_later_with_its_own_time(clock: Man
     assert {d.decision for d in store.decisions()} == {"open", "hold"}
 
 
-def test_what_is_remembered_is_bounded(clock: ManualClock) -> None:
+def test_what_is_remembered_is_bounded() -> None:
+    clock = ManualClock(int(AT * 1000))
     store = Broken(clock)
     keeper = IncidentKeeper(store, clock)
     store.away = True

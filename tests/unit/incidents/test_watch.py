@@ -29,6 +29,7 @@ from include.playbook.names import ScenarioId
 from include.playbook.playbook import get_playbook
 from include.settings import load_settings
 from tests.support.correlating import HEALTHY, KAFKA_GONE, NAMES, UNKNOWN, Desk
+from tests.support.incident_stores import Backend
 
 K, S, M, P, L = ScenarioId
 QUICK = WatchPace(
@@ -156,9 +157,9 @@ async def test_a_healthy_pipeline_is_told_at_a_steady_pace(rig: Rig) -> None:
     assert all(0.025 < later - earlier < 0.5 for earlier, later in pairwise(seen))
 
 
-async def test_from_an_observation_to_the_row_takes_milliseconds(tmp_path: Path) -> None:
-    rig = Rig(lambda: SqlIncidentStore(f"sqlite:///{tmp_path}/incidents.db"), WatchPace())
-    other = SqlIncidentStore(f"sqlite:///{tmp_path}/incidents.db")
+async def test_from_an_observation_to_the_row_takes_milliseconds(database: Backend) -> None:
+    rig = Rig(lambda: SqlIncidentStore(database.url), WatchPace())
+    other = SqlIncidentStore(database.url)
     try:
         await rig.until(K, lambda s: s.verdict.state is State.HEALTHY)
         following = asyncio.create_task(rig.until(K, lambda s: s.needs_hand_over))
