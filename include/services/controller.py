@@ -118,7 +118,7 @@ class ServiceController(Protocol):
 @runtime_checkable
 class KeepsLogs(Protocol):
     """A process host that keeps the logs of its services itself: there are no log files on this machine, and while it
-    is away ``tail`` raises ``HostUnreachableError``, too.
+    is away ``tail`` may raise ``HostUnreachableError``, too.
     """
 
     def log_since(self, name: str, mark: str, most: int) -> tuple[tuple[str, ...], str]:

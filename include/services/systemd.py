@@ -18,6 +18,7 @@ from include.services.errors import (
     HostForbidsError,
     HostNotReadyError,
     HostRefusesError,
+    HostUnreachableError,
     ServiceTimeoutError,
     StartFailedError,
     UnknownServiceError,
@@ -96,7 +97,10 @@ class SystemdController:
 
     def _start(self, name: str, timeout: float) -> None:
         try:
-            self._commands.change(self._units[name], timeout, "start")
+            self._commands.change(self._units[name], "start", seconds=timeout + CALL_SECONDS)
+        except HostUnreachableError as error:
+            state = self.status(name).state  # if it tells, it is the unit that takes so long
+            raise ServiceTimeoutError(name, "start", timeout, state) from error
         except HostRefusesError as error:
             raise StartFailedError(name, self.status(name).exit_code, error.reason, self._words(name)) from error
 
@@ -120,13 +124,13 @@ class SystemdController:
             return ServiceOutcome.ALREADY_STOPPED
         self._notes.write(name, _run(unit), timeout + _KILL_SECONDS + CALL_SECONDS)
         try:
-            self._commands.change(self._units[name], CALL_SECONDS, "stop", "--no-block")
+            self._commands.change(self._units[name], "stop", "--no-block")
         except (HostForbidsError, HostRefusesError):
             self._notes.forget(name)
             raise
         forced = not self._ends_within(name, timeout)
         if forced:
-            self._commands.change(self._units[name], CALL_SECONDS, "kill", "--signal=SIGKILL")
+            self._commands.change(self._units[name], "kill", "--signal=SIGKILL")
             if not self._ends_within(name, _KILL_SECONDS):
                 raise ServiceTimeoutError(name, "stop", timeout, self.status(name).state)
         unit = self._unit(name)  # the unit's own patience may have been shorter than ours
@@ -158,10 +162,10 @@ class SystemdController:
         return lines[-most:], last or mark
 
     def run_log(self, name: str, most: int) -> tuple[str, ...]:
-        """See ``KeepsLogs``."""
-        run = self._unit(name)["InvocationID"]
-        match = f"_SYSTEMD_INVOCATION_ID={run}"
-        return self._commands.journal(match, f"--lines={most}") if run else ()
+        """See ``KeepsLogs``. By its start, as what a short-lived process says is not always marked with its run."""
+        began = _moment(self._unit(name)["ExecMainStartTimestamp"])
+        since = "" if began is None else f"--since={began:%Y-%m-%d %H:%M:%S.%f} UTC"
+        return self._commands.journal(_said_by(self._known(name)), since, f"--lines={most}") if since else ()
 
     # --- parts -----------------------------------------------------------------------------------------------------
     def _known(self, name: str) -> str:

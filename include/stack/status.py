@@ -16,6 +16,7 @@ from include.health.positions import PositionReader, Positions, SymbolPosition
 from include.services.controller import ServiceController, ServiceState, ServiceStatus
 from include.services.errors import HostUnreachableError
 from include.services.factory import controller_from_settings
+from include.services.process_table import processes_are_here
 from include.settings import Settings
 from include.stack import airflow
 from include.stack.console import console
@@ -75,7 +76,9 @@ class StatusView:
         return table
 
     def _usage(self, pid: int | None) -> tuple[str, str]:
-        """Memory and CPU since the last look, with children (workers, a JVM)."""
+        """Memory and CPU since the last look, with children (workers, a JVM); not of containers (docker stats)."""
+        if not processes_are_here(self._settings):
+            return "–", "–"
         try:
             family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)] if pid else []
             known = [self._processes.setdefault(process.pid, process) for process in family]

@@ -1,5 +1,5 @@
 """What every process host promises, told once and asked of each: the fake, a real supervisord, Docker's engine (a
-stand-in and a real one).
+stand-in and a real one), a real systemd.
 
 What runs is counted on this machine, where processes in containers are seen, too, by the path of their program.
 """
@@ -24,6 +24,7 @@ from include.services.errors import HostUnreachableError, StartFailedError, Unkn
 from include.services.fake import FakeServiceController
 from tests.support.docker_engine import PROJECT, StandInEngine, real_containers
 from tests.support.supervisord import Supervisord, write_scripts
+from tests.support.systemd import controller_of, stop_answering, systemd_in_container
 from tests.support.waiting import wait_for
 
 _CHILD = "[sys.executable, '-c', 'import time; time.sleep(600)', __file__]"  # the path: to find it by
@@ -44,7 +45,8 @@ class Host:
     """A controller and a way to make its host go away.
 
     ``besides``: processes that the host adds to each service (a container's init). ``ends_as_one``: the end of the
-    first process is that of all. ``late``: the host learns of an end a moment after it.
+    first process is that of all. ``late``: the host learns of an end a moment after it. ``takes_logs``: when it is
+    away, so are the logs.
     """
 
     controller: ServiceController
@@ -53,6 +55,7 @@ class Host:
     besides: int = 0
     ends_as_one: bool = False
     late: bool = False
+    takes_logs: bool = False
 
     def processes(self, name: str) -> list[int]:
         """Pids of this machine."""
@@ -87,7 +90,7 @@ def _supervisord(folder: Path) -> Iterator[Host]:
 def _docker_stand_in(folder: Path) -> Iterator[Host]:
     engine = StandInEngine(write_scripts(PROGRAMS, folder), folder)
     controller = DockerController(engine.url, PROJECT, folder / "run", settle_seconds=0.4)
-    yield Host(controller, folder, engine.go_away, ends_as_one=True, late=True)
+    yield Host(controller, folder, engine.go_away, ends_as_one=True, late=True, takes_logs=True)
     engine.close()
 
 
@@ -95,7 +98,13 @@ def _docker(folder: Path) -> Iterator[Host]:
     project = f"pipeline-tests-{os.getpid()}-{folder.name}"
     with real_containers(write_scripts(PROGRAMS, folder), folder, project) as url:
         controller = DockerController(url, project, folder / "run", settle_seconds=2)
-        yield Host(controller, folder, (folder / "engine.sock").unlink, besides=1, ends_as_one=True, late=True)
+        go_away = (folder / "engine.sock").unlink
+        yield Host(controller, folder, go_away, besides=1, ends_as_one=True, late=True, takes_logs=True)
+
+
+def _systemd(folder: Path) -> Iterator[Host]:
+    with systemd_in_container(write_scripts(PROGRAMS, folder), folder) as name:
+        yield Host(controller_of(name, PROGRAMS, folder), folder, lambda: stop_answering(name), late=True)
 
 
 HOSTS = [
@@ -103,10 +112,11 @@ HOSTS = [
     pytest.param(_docker_stand_in, id="docker-stand-in"),
     pytest.param(_supervisord, id="supervisord", marks=pytest.mark.integration),
     pytest.param(_docker, id="docker", marks=pytest.mark.engine),
+    pytest.param(_systemd, id="systemd", marks=pytest.mark.engine),
 ]
 
 
-KEEPERS = [_docker_stand_in, pytest.param(_docker, marks=pytest.mark.engine)]
+KEEPERS = [each for each in HOSTS if each.id in ("docker-stand-in", "docker", "systemd")]
 
 
 @pytest.fixture(params=HOSTS)
@@ -222,6 +232,7 @@ def test_restart_gives_a_new_process(host: Host, before: list[str], outcome: Ser
 
 def test_restart_reports_force(host: Host) -> None:
     host.controller.start("stubborn", 5)
+    wait_for(lambda: host.controller.tail("stubborn", 1) == ("no",), 10, "it ignores SIGTERM by now")
     assert host.controller.restart("stubborn", 0.2) is ServiceOutcome.RESTARTED_AFTER_KILL
 
 
@@ -236,13 +247,13 @@ def test_an_unknown_name_is_refused_with_the_known_ones(host: Host, verb: str) -
         getattr(host.controller, verb)("slepper", *arguments)
 
 
-def test_while_the_host_is_away_the_verbs_say_so_and_logs_in_files_stay_readable(host: Host) -> None:
+def test_while_the_host_is_away_the_verbs_say_so_and_logs_beside_it_stay_readable(host: Host) -> None:
     controller = host.controller
     with pytest.raises(StartFailedError):
         controller.start("brief", 5)
     assert controller.tail("brief", 5) == ("cannot find the moon",)
     host.go_away()
-    if isinstance(controller, KeepsLogs):
+    if host.takes_logs:
         with pytest.raises(HostUnreachableError):
             controller.tail("brief", 5)
     else:
