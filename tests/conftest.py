@@ -16,7 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from include.incidents.migrate import migrate
 from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
-from tests.support.genuine_mysql import GenuineMySQLServer, NoGenuineMySQLError
+from tests.compose.debian import NotToBeHadError
+from tests.support.genuine_mysql import GenuineMySQLServer
 from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.pipeline import Pipeline
 from tests.support.postgres import PostgresServer
@@ -79,7 +80,7 @@ def _genuine_mysql(stack_settings: Settings) -> Iterator[MySQLServer]:
     server = GenuineMySQLServer.beside(stack_settings)
     try:
         server.start()
-    except NoGenuineMySQLError as error:
+    except NotToBeHadError as error:
         pytest.skip(str(error))
     yield server
     server.stop()

@@ -24,6 +24,7 @@ from include.stack.ports import free_ports
 from include.stack.processes import launch_command
 from include.stack.secrets import read_secret
 from include.warehouse.migrations import known_migrations, migrate, schema_problems
+from tests.compose.debian import NotToBeHadError
 from tests.support import genuine_mysql
 from tests.support.remediation_host import Case, Hosted
 from tests.support.servers import fetch_artifacts
@@ -43,7 +44,7 @@ def hosted(request: pytest.FixtureRequest, stack_settings: Settings) -> Iterator
         else:
             try:
                 genuine_mysql.fetch(stack_settings)
-            except genuine_mysql.NoGenuineMySQLError as error:
+            except NotToBeHadError as error:
                 pytest.skip(str(error))
             patch.setattr(host_module, "launch_command", _launch_genuine)
         yield from _hosted()

@@ -9,9 +9,7 @@ machine's. So the server is run by the loader that came with it.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +21,11 @@ from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 from include.stack.mariadb import data_dir, quoted
 from include.stack.ports import free_ports
 from include.stack.secrets import read_secret
+from tests.compose.debian import KEYRING, acquire_settings, run, this_machine
 from tests.support.servers import MySQLServer
 
 _PACKAGE, _SUITE = "mysql-server-core", "sid"
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _NOT_NEEDED = ("perl", "libperl")  # for its scripts only
-_APT_SECONDS = 300
-
-
-class NoGenuineMySQLError(Exception):
-    """The server is not to be had on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ class Installation:
 
 
 def fetch(settings: Settings) -> Installation:
-    """The server from the shared cache, downloaded the first time. Raises :class:`NoGenuineMySQLError`."""
+    """The server from the shared cache, downloaded the first time. Raises :class:`NotToBeHadError`."""
     target = settings.cache / "mysql"
     if not (target / "usr" / "sbin" / "mysqld").is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +56,7 @@ def fetch(settings: Settings) -> Installation:
             fresh = Path(folder) / "unpacked"
             for package in _download(Path(folder) / "apt"):
                 if not package.name.startswith(_NOT_NEEDED):
-                    _run(["dpkg-deb", "--extract", str(package), str(fresh)])
+                    run(["dpkg-deb", "--extract", str(package), str(fresh)])
             shutil.rmtree(target, ignore_errors=True)
             fresh.rename(target)
     return Installation(target)
@@ -71,11 +64,11 @@ def fetch(settings: Settings) -> Installation:
 
 def _download(folder: Path) -> list[Path]:
     """The package and all that it needs, by an ``apt`` that knows nothing of what is installed here."""
-    mirror = _mirror()
+    debian = this_machine()
     for part in ("etc/apt.conf.d", "etc/preferences.d", "lists/partial", "cache/archives/partial", "state"):
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
-    (folder / "etc" / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {mirror} {_SUITE} main\n")
+    (folder / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {debian.mirror} {_SUITE} main\n")
     own = {
         "Dir": "",
         "Dir::State": "state",
@@ -86,44 +79,16 @@ def _download(folder: Path) -> list[Path]:
         "Dir::Etc::sourcelist": "etc/sources.list",
     }
     lines = [f'{name} "{folder / place}";' for name, place in own.items()]
-    # proxies, time limits and the like are the machine's
-    lines += [_run(["apt-config", "dump", "Acquire"]), 'APT::Sandbox::User "root";', "Acquire::Languages none;"]
+    lines += [acquire_settings(), 'APT::Sandbox::User "root";', "Acquire::Languages none;"]
     configuration = folder / "apt.conf"
     configuration.write_text("\n".join(lines) + "\n")
     environment = {**os.environ, "APT_CONFIG": str(configuration), "DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "-q", "update"], environment)
-    _run(
+    run(["apt-get", "-q", "update"], environment)
+    run(
         ["apt-get", "-q", "install", "--yes", "--download-only", "--no-install-recommends", _PACKAGE],
         environment,
     )
     return sorted((folder / "cache" / "archives").glob("*.deb"))
-
-
-def _mirror() -> str:
-    """Where this machine gets its own Debian from."""
-    try:
-        release = platform.freedesktop_os_release()
-    except OSError:
-        release = {}
-    if release.get("ID") != "debian" or not shutil.which("apt-get") or not _KEYRING.is_file():
-        raise NoGenuineMySQLError("MySQL's own server comes from Debian's packages, and this is no Debian")
-    targets = _run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(CREATED_BY)"]).splitlines()
-    own = [line.split()[0] for line in targets if line.split()[1:] == [release.get("VERSION_CODENAME"), "Packages"]]
-    if not own:
-        raise NoGenuineMySQLError("apt's sources name no mirror of Debian")
-    return own[0]
-
-
-def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_APT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NoGenuineMySQLError(f"{' '.join(command[:2])} took longer than {_APT_SECONDS} s") from error
-    if done.returncode != 0:
-        raise NoGenuineMySQLError(f"{' '.join(command[:2])}: {(done.stderr or done.stdout).strip()[-500:]}")
-    return done.stdout
 
 
 def _only(folder: Path, pattern: str) -> Path:
@@ -159,7 +124,7 @@ class GenuineMySQLServer(MySQLServer):
             return
         for folder in (data.parent, self.socket.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        _run([*fetch(self.settings).command(data), "--initialize-insecure"])
+        run([*fetch(self.settings).command(data), "--initialize-insecure"])
         self._accounts.touch(mode=0o600)
         self._accounts.write_text("\n".join(_account_statements(self.settings)) + "\n")
 
