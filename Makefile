@@ -20,7 +20,7 @@ RESULTS := var/test-results
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
             $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
 
-.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery lock compose-env
+.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery configuration lock compose-env
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -50,8 +50,9 @@ def main(arguments: list[str]) -> NoReturn:
     name = arguments[0]
     try:
         settings = load_settings()
-        # a killed scheduler leaves its workers behind, which do not heed SIGTERM
-        end_leftovers(settings, name, grace=1.0)
+        if name != spark_cluster.WORKER:  # of which there may be several
+            # a killed scheduler leaves its workers behind, which do not heed SIGTERM
+            end_leftovers(settings, name, grace=1.0)
         command, extra = prepare(settings, name)
     except (SettingsError, StackError) as error:
         print(error, file=sys.stderr)

@@ -45,6 +45,7 @@ def prepare(settings: Settings, java: Java, name: str) -> tuple[list[str], dict[
     return [*command, *arguments], {
         "JAVA_HOME": str(java.home),  # of the executors, which the worker starts
         "SPARK_HOME": str(spark_home),
+        "SPARK_SCALA_VERSION": _scala_version(spark_home),  # the daemon scripts would look for it
         "SPARK_LOCAL_IP": LOOPBACK,  # where the pages listen; the rest has an address of its own
     }
 
@@ -65,7 +66,6 @@ def _master(settings: Settings, host: str, port: int) -> list[str]:
         # a master that starts again knows its workers and applications; without it they would be sent away
         "-Dspark.deploy.recoveryMode=FILESYSTEM",
         f"-Dspark.deploy.recoveryDirectory={_folder(settings.data_dir / 'spark-master')}",
-        "-Dspark.deploy.maxExecutorRetries=-1",  # the stream is not to be ended because its executors died often
         "org.apache.spark.deploy.master.Master",
         *("--host", host, "--port", str(port), "--webui-port", str(settings.spark_master_ui_port)),
     ]
@@ -83,6 +83,12 @@ def _worker(settings: Settings) -> list[str]:
         *("--work-dir", str(_folder(settings.run_dir / "spark-work"))),
         settings.spark_master,
     ]
+
+
+def _scala_version(spark_home: Path) -> str:
+    """As in ``spark-core_2.13-4.2.0.jar``."""
+    (core,) = (spark_home / "jars").glob("spark-core_*.jar")
+    return core.name.split("_")[1].split("-")[0]
 
 
 def _folder(path: Path) -> Path:

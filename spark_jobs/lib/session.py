@@ -13,21 +13,18 @@ from include.settings import LOOPBACK, Settings
 from spark_jobs.lib.class_archive import archive_options, archive_path
 
 _LOGGING = Path(__file__).resolve().parents[1] / "log4j2.properties"
+# Deep regular expressions and plans overflow the default stack of the stream thread.
+_JAVA_OPTIONS = ["-Xss16m", "-XX:+UseParallelGC", f'-Dlog4j2.configurationFile="{_LOGGING.as_uri()}"']
 _FILE_MANAGER = "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 
 
 def session_configuration(settings: Settings) -> dict[str, str]:
     """Spark's configuration. No secrets are in it: it appears on the JVM's command line."""
-    jars = sorted(str(jar) for jar in settings.spark_jars_dir.glob("*.jar"))
-    local = settings.spark_master.startswith("local")
     return {
-        # In local mode the class path saves copying the jars to an executor that is this very process.
-        ("spark.driver.extraClassPath" if local else "spark.jars"): (os.pathsep if local else ",").join(jars),
+        **(_local() if settings.spark_master.startswith("local") else _cluster(settings)),
+        "spark.driver.extraClassPath": os.pathsep.join(_jars(settings)),
         "spark.driver.memory": settings.spark_driver_memory,
-        # On a cluster the executors must reach the driver.
-        "spark.driver.host": LOOPBACK if local else settings.processor_host,
-        "spark.driver.bindAddress": LOOPBACK if local else settings.listen_host,
-        "spark.driver.extraJavaOptions": " ".join(_java_options(settings)),
+        "spark.driver.extraJavaOptions": " ".join(_JAVA_OPTIONS + archive_options(archive_path(settings))),
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.ansi.enabled": "true",
@@ -44,10 +41,42 @@ def session_configuration(settings: Settings) -> dict[str, str]:
     }
 
 
-def _java_options(settings: Settings) -> list[str]:
-    # Deep regular expressions and plans overflow the default stack of the stream thread.
-    options = ["-Xss16m", "-XX:+UseParallelGC", f'-Dlog4j2.configurationFile="{_LOGGING.as_uri()}"']
-    return options + archive_options(archive_path(settings))
+def _local() -> dict[str, str]:
+    return {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
+
+
+def _cluster(settings: Settings) -> dict[str, str]:
+    """What a standalone cluster needs, and what keeps a dead worker from doing harm.
+
+    The executors do no Python and hold no state: what they had is computed again from Kafka. The checkpoint is written
+    by the driver alone, so it need not be shared; the log configuration lies at the same place wherever a worker is.
+
+    Workers are not excluded after failures: a record that fails everywhere would take the healthy ones out one by one,
+    and hide its own error.
+    """
+    rotated = {"strategy": "size", "maxSize": f"{settings.log_rotate_megabytes * 2**20}", "maxRetainedFiles": "5"}
+    return {
+        "spark.driver.host": settings.processor_host,  # the executors must reach the driver
+        "spark.driver.bindAddress": settings.listen_host,
+        "spark.jars": ",".join(_jars(settings)),  # handed out by the driver: a worker has Spark's own only
+        # a worker is one executor, so that both of two get one
+        "spark.executor.cores": str(settings.spark_worker_cores),
+        "spark.executor.memory": settings.spark_worker_memory,
+        "spark.executor.extraJavaOptions": " ".join(_JAVA_OPTIONS),
+        "spark.task.maxFailures": "8",  # tasks that died with a worker count too
+        "spark.stage.maxConsecutiveAttempts": "8",
+        # A killed executor is missed at once. One that is silent (its machine is gone) holds a batch up for so long.
+        "spark.executor.heartbeatInterval": "5s",
+        "spark.network.timeout": "30s",
+        "spark.network.timeoutInterval": "10s",  # how often it is looked
+        "spark.shuffle.io.maxRetries": "2",
+        "spark.shuffle.io.retryWait": "1s",
+        **{f"spark.executor.logs.rolling.{name}": value for name, value in rotated.items()},
+    }
+
+
+def _jars(settings: Settings) -> list[str]:
+    return sorted(str(jar) for jar in settings.spark_jars_dir.glob("*.jar"))
 
 
 def create_session(settings: Settings) -> SparkSession:
