@@ -20,7 +20,7 @@ RESULTS := var/test-results
 SETTINGS := $(if $(FEED),PIPELINE_FEED=$(FEED)) $(if $(FILE),PIPELINE_REPLAY_FILE="$(FILE)") \
             $(if $(FACTOR),PIPELINE_REPLAY_FACTOR=$(FACTOR)) $(if $(RATE),PIPELINE_GENERATOR_RATE=$(RATE))
 
-.PHONY: help install up status logs down clean distclean test test-fast lint format bench bench-detect bench-recovery configuration lock compose-env
+.PHONY: help install up status logs down clean distclean test test-fast test-compose lint format bench bench-detect bench-recovery configuration lock compose-env
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test: lint test-fast ## All tests, on the real Kafka, database, Spark and Airflo
 
 test-fast: $(INSTALLED) ## The fast tier: no services, on all cores
 	@$(PYTEST) -m "not integration and not e2e and not engine" -n logical --maxprocesses=4 --dist loadfile --junit-xml=$(RESULTS)/fast.xml
+
+test-compose: $(INSTALLED) ## The product in containers: images, up, faults, restart; with a private Docker engine if there is none
+	@$(PY) -m tests.compose $(PYTEST) -m engine --junit-xml=$(RESULTS)/compose.xml
 
 lint: $(INSTALLED) ## Style, boundaries and types
 	@$(VENV)/bin/ruff format --check .

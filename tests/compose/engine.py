@@ -38,12 +38,16 @@ class Engine:
     private: bool
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
+    @property
+    def program(self) -> str:
+        """Docker's command."""
+        return shutil.which("docker", path=self.environment["PATH"]) or "docker"
+
     def docker(self, *arguments: str, timeout: float = 600, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``docker`` with these arguments. Raises :class:`AssertionError` with what it said if it fails."""
         done = subprocess.run(
-            ["docker", *arguments],
+            [self.program, *arguments],
             env=self.environment,
-            executable=shutil.which("docker", path=self.environment["PATH"]),
             capture_output=True,
             text=True,
             timeout=timeout,

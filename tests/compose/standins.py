@@ -118,11 +118,10 @@ class Images:
         changes = [f"ENV {v}={_IN_IMAGE}" for v in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")]
         changes += ['CMD ["bash"]', f'LABEL stand-in="Debian {_BASE_SUITE}"']
         options = [word for change in changes for word in ("--change", change)]
-        with subprocess.Popen(["tar", "-C", str(root), "-cf", "-", "."], stdout=subprocess.PIPE) as archive:
-            docker = shutil.which("docker", path=self._engine.environment["PATH"])
-            assert docker is not None
+        tar = shutil.which("tar") or "tar"
+        with subprocess.Popen([tar, "-C", str(root), "-cf", "-", "."], stdout=subprocess.PIPE) as archive:
             subprocess.run(
-                [docker, "import", *options, "-", name],
+                [self._engine.program, "import", *options, "-", name],
                 env=self._engine.environment,
                 stdin=archive.stdout,
                 capture_output=True,
