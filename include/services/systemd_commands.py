@@ -25,7 +25,14 @@ _PROPERTIES = (
 )
 _CURSOR = "-- cursor: "
 _SILENT_FAILURE = "exit code 1 without a word"
-_FORBIDDEN = ("sudo:", "Access denied", "Interactive authentication required", "not allowed to execute")
+_FORBIDDEN = (  # sudo also warns, of names that it cannot resolve, say
+    "a password is required",
+    "a terminal is required",
+    "not in the sudoers file",
+    "not allowed to",
+    "Access denied",
+    "Interactive authentication required",
+)
 
 
 class SystemdCommands:
@@ -95,6 +102,8 @@ class SystemdCommands:
         if done.returncode == 0:
             return done.stdout
         words = (done.stderr or done.stdout).strip() or f"exit code {done.returncode} without a word"
+        if "insufficient permissions" in words:
+            raise HostForbidsError(_ADDRESS, asked, f"it by membership in the group systemd-journal ({words})")
         if any(sign in words for sign in _FORBIDDEN):
             raise _forbidden(f"{asked} ({words})", " ".join(command).removeprefix("sudo -n "))
         if "Failed to connect" in words or "not been booted with systemd" in words:

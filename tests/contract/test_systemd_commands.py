@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from include.services.controller import ServiceState
-from include.services.errors import HostForbidsError, HostNotReadyError, HostUnreachableError, UnknownServiceError
+from include.services.errors import (
+    HostForbidsError,
+    HostNotReadyError,
+    HostUnreachableError,
+    StartFailedError,
+    UnknownServiceError,
+)
 from include.services.systemd import SystemdController
 from include.services.systemd_commands import SystemdCommands
 
@@ -118,6 +124,13 @@ def test_verbs_go_through_sudo_and_questions_do_not(script: Script, tmp_path: Pa
     assert controller(tmp_path).status("kafka").state is ServiceState.RUNNING
     assert "sudo -n systemctl stop --no-block -- kafka.service" in (tmp_path / "calls").read_text()
     assert "sudo -n systemctl show" not in (tmp_path / "calls").read_text()
+
+
+def test_a_warning_of_sudo_is_no_refusal(script: Script, tmp_path: Path) -> None:
+    script("systemctl", shown(ActiveState="failed", **RAN, Result="start-limit-hit"))
+    script("sudo", "echo 'sudo: unable to resolve host x' >&2; echo 'Job for kafka.service failed.' >&2; exit 1")
+    with pytest.raises(StartFailedError, match=r"Job for kafka\.service failed"):
+        controller(tmp_path, sudo=True).start("kafka", 1)
 
 
 def test_the_check_at_start_names_the_rule_that_is_missing(script: Script, tmp_path: Path) -> None:

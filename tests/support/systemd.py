@@ -24,7 +24,8 @@ from tests.support.waiting import wait_for
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 _HOST_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/sbin")
-USER = "10001:10001"
+USER, USER_WITHOUT_JOURNAL = "10001:101", "10001:10001"
+_JOURNAL = ("systemd-tmpfiles", "--create", "--prefix=/run/log/journal")  # its group, as on any host
 _CALL_SECONDS = 8.0  # docker exec comes on top
 _TARGET = """\
 [Unit]
@@ -43,9 +44,16 @@ TimeoutStopSec=60
 _BUS = """\
 [Unit]
 DefaultDependencies=no
+Requires=dbus.socket
 [Service]
-RuntimeDirectory=dbus
-ExecStart=/usr/bin/dbus-daemon --system --address=unix:path=/run/dbus/system_bus_socket --nofork --nopidfile
+Type=notify
+ExecStart=/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation
+"""
+_BUS_SOCKET = """\
+[Unit]
+DefaultDependencies=no
+[Socket]
+ListenStream=/run/dbus/system_bus_socket
 """
 _ETC = {
     "passwd": "root:x:0:0::/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\npipeline:x:10001:10001::/:/bin/sh\n",
@@ -54,8 +62,12 @@ _ETC = {
 
 
 @contextmanager
-def systemd_in_container(programs: Mapping[str, list[str]], folder: Path, **mounts: str) -> Iterator[str]:
-    """The container's name; its units are called as the programs. ``mounts``: more read-only ones, by their target."""
+def systemd_in_container(
+    programs: Mapping[str, list[str]], folder: Path, *, etc: Mapping[str, str] | None = None, usr: Path | None = None
+) -> Iterator[str]:
+    """The container's name; its units are called as the programs. ``etc``: more files, by their name; ``usr``: a folder
+    that lies over this machine's ``/usr``.
+    """
     if not _SYSTEMD.exists():
         pytest.skip("this machine has no systemd to put into a container (package systemd)")
     units, name = folder / "units", f"pipeline-tests-systemd-{os.getpid()}-{folder.name}"
@@ -63,18 +75,24 @@ def systemd_in_container(programs: Mapping[str, list[str]], folder: Path, **moun
     listed = " ".join(f"{each}.service" for each in programs)
     (units / "tests.target").write_text(_TARGET.format(units=listed))
     (units / "dbus.service").write_text(_BUS)
+    (units / "dbus.socket").write_text(_BUS_SOCKET)
     for unit, argv in programs.items():
         (units / f"{unit}.service").write_text(_UNIT.format(command=" ".join(argv)))
-    for file, text in _ETC.items():
-        (folder / file).write_text(text)
+    files = {**_ETC, **(etc or {})}
+    for file, text in files.items():
+        (folder / "etc" / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "etc" / file).write_text(text)
     client = docker.APIClient(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     make_image(client)
     places = {each: each for each in _HOST_FOLDERS if Path(each).exists()}
     places |= {sys.prefix: sys.prefix, sys.base_prefix: sys.base_prefix, str(folder): str(folder)}
-    places |= {str(units): "/etc/systemd/system", **{str(folder / file): f"/etc/{file}" for file in _ETC}}
-    binds = [f"{source}:{target}:ro" for source, target in {**places, **mounts}.items()]
+    places |= {str(units): "/etc/systemd/system", **{str(folder / "etc" / file): f"/etc/{file}" for file in files}}
+    if usr is not None:
+        del places["/usr"]
+    binds = [f"{source}:{target}:ro" for source, target in places.items()]
     options = client.create_host_config(
         binds=binds,
+        mounts=[] if usr is None else [_overlay(usr)],
         privileged=True,
         network_mode="none",
         cgroupns="private",
@@ -87,10 +105,17 @@ def systemd_in_container(programs: Mapping[str, list[str]], folder: Path, **moun
     try:
         client.start(made["Id"])
         wait_for(lambda: inside(name, "systemctl", "is-active", "tests.target").returncode == 0, 60, "systemd is up")
+        inside(name, *_JOURNAL)
         yield name
     finally:
-        client.remove_container(made["Id"], force=True)
+        client.remove_container(made["Id"], force=True, v=True)
         client.close()
+
+
+def _overlay(usr: Path) -> docker.types.Mount:
+    layers = {"type": "overlay", "device": "overlay", "o": f"lowerdir={usr}:/usr"}
+    driver = docker.types.DriverConfig("local", layers)
+    return docker.types.Mount("/usr", None, "volume", driver_config=driver)
 
 
 def inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
