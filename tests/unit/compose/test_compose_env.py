@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from include.settings import PREFIX, PROJECT_ROOT
-from include.stack.compose_env import OWNER_ONLY, assignments, describe, is_secret, write_env
+from include.stack.compose_env import assignments, describe, is_secret, write_env
 from include.stack.errors import StackError
 
 TEMPLATE = (PROJECT_ROOT / ".env.example").read_text()
@@ -40,7 +40,7 @@ def test_all_is_written_once_for_the_owner_only(env: Path, machine: dict[str, st
     written = write_env(env, TEMPLATE, machine)
     found = assignments(env.read_text())
     assert written.created
-    assert mode(env) == OWNER_ONLY
+    assert mode(env) == 0o600
     assert list(found) == list(assignments(TEMPLATE)) == list(written.added)
     secrets = [value for name, value in found.items() if is_secret(name)]
     assert len(secrets) == len(set(secrets)) == 11
@@ -78,14 +78,14 @@ def test_what_is_missing_is_added_behind_what_is_there(env: Path, machine: dict[
     assert (found["MYSQL_PASSWORD"], found["AIRFLOW_PORT"], found["FEED"]) == ("mine", "8090", "generated")
     assert set(written.added) == set(assignments(TEMPLATE)) - {"MYSQL_PASSWORD", "AIRFLOW_PORT"}
     assert all(found[name] for name in found if is_secret(name))
-    assert mode(env) == OWNER_ONLY
+    assert mode(env) == 0o600
 
 
 def test_a_file_that_others_can_read_is_closed_to_them(env: Path, machine: dict[str, str]) -> None:
     write_env(env, TEMPLATE, machine)
     env.chmod(0o644)
     written = write_env(env, TEMPLATE, machine)
-    assert mode(env) == OWNER_ONLY
+    assert mode(env) == 0o600
     assert "now only you can" in describe(env, written)
 
 
