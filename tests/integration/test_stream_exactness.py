@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,14 +25,13 @@ from tests.support.averages import read_averages
 from tests.support.producing import read_topic
 from tests.support.reference import ReferenceTrade, load_archive_trades, reference_averages
 from tests.support.servers import KafkaServer, MySQLServer
-from tests.support.stream_job import StreamJob, TradeFeed, message, running_job
+from tests.support.stream_job import StreamJob, TradeFeed, ledger, message, published_beside, running_job
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 SYMBOLS = ("BTCUSDT", "JUNKUSDT", "LATEUSDT", "MYSQLUSDT", "KAFKAUSDT", "CRASHUSDT")
 TOPIC = "stream-exactness"
-START_MS = 1_700_000_040_000
 
 
 @pytest.fixture(scope="module")
@@ -59,42 +56,12 @@ def feed(running: StreamJob) -> TradeFeed:
     return TradeFeed(running.settings)
 
 
-def ledger(symbol: str, count: int, seed: int = 1, rate: int = 20) -> list[ReferenceTrade]:
-    """Trades with consecutive ids, ``rate`` a second of event time."""
-    dice = random.Random(seed)
-    first = dice.randrange(10**6, 10**9)
-    return [
-        ReferenceTrade(
-            symbol,
-            first + i,
-            Decimal(dice.randrange(1, 10**14)).scaleb(-8),
-            Decimal(dice.randrange(1, 10**11)).scaleb(-8),
-            START_MS + i * 1000 // rate,
-        )
-        for i in range(count)
-    ]
-
-
 def assert_exact(job: StreamJob, trades: list[ReferenceTrade]) -> None:
     """Every record is counted, and the rows of the trades' symbol are the reference's."""
     job.await_all_counted()
     (symbol,) = {trade.symbol for trade in trades}
     found = {key: row for key, row in read_averages(job.settings).items() if key[0] == symbol}
     assert found == reference_averages(trades, job.settings.windows)
-
-
-def published_beside(feed: TradeFeed, trades: list[ReferenceTrade], seconds: float) -> threading.Thread:
-    """Publish from a thread, evenly over some seconds: the load under which a fault happens."""
-
-    def publish() -> None:
-        for start in range(0, len(trades), 200):
-            feed.publish(trades[start : start + 200])
-            time.sleep(seconds * 200 / len(trades))  # the load's own pace, not a wait for anything
-        feed.flush()
-
-    thread = threading.Thread(target=publish)
-    thread.start()
-    return thread
 
 
 def test_the_replayed_real_file(running: StreamJob, feed: TradeFeed, tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from decimal import Decimal
 from typing import Any
 
 import requests
@@ -24,6 +28,8 @@ from tests.support.reference import ReferenceTrade
 from tests.support.servers import KafkaServer, MySQLServer, fetch_artifacts
 from tests.support.waiting import wait_for
 
+_START_MS = 1_700_000_040_000
+
 
 @contextmanager
 def running_job(settings: Settings, kafka: KafkaServer, mysql: MySQLServer, **changes: Any) -> Iterator[StreamJob]:
@@ -33,9 +39,11 @@ def running_job(settings: Settings, kafka: KafkaServer, mysql: MySQLServer, **ch
     mysql.create_database(own.mysql_database)
     ensure_topics(kafka.bootstrap, (*expected_topics(own), TopicSpec(own.trades_topic, 3)))
     job = StreamJob(own)
-    job.start()
-    yield job
-    job.stop()
+    try:
+        job.start()
+        yield job
+    finally:
+        job.stop()
 
 
 class StreamJob:
@@ -175,3 +183,33 @@ class TradeFeed:
     def flush(self) -> None:
         """Wait for the acknowledgements."""
         assert self._producer.flush(60) == 0
+
+
+def ledger(symbol: str, count: int, seed: int = 1, rate: int = 20) -> list[ReferenceTrade]:
+    """Trades with consecutive ids, ``rate`` a second of event time."""
+    dice = random.Random(seed)
+    first = dice.randrange(10**6, 10**9)
+    return [
+        ReferenceTrade(
+            symbol,
+            first + i,
+            Decimal(dice.randrange(1, 10**14)).scaleb(-8),
+            Decimal(dice.randrange(1, 10**11)).scaleb(-8),
+            _START_MS + i * 1000 // rate,
+        )
+        for i in range(count)
+    ]
+
+
+def published_beside(feed: TradeFeed, trades: list[ReferenceTrade], seconds: float) -> threading.Thread:
+    """Publish from a thread, evenly over some seconds: the load under which a fault happens."""
+
+    def publish() -> None:
+        for start in range(0, len(trades), 200):
+            feed.publish(trades[start : start + 200])
+            time.sleep(seconds * 200 / len(trades))  # the load's own pace, not a wait for anything
+        feed.flush()
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    return thread
