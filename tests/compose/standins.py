@@ -47,13 +47,11 @@ class Images:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine, self._settings = engine, settings
         self._borrowed: list[str] = []
+        self._registry = True
 
     def ensure(self, name: str) -> Image:
         """The official image ``name``: present, pulled, or a stand-in. Raises :class:`NotToBeHadError`."""
-        if (
-            self._present(name)
-            or self._engine.docker("pull", "-q", name, timeout=_PULL_SECONDS, check=False).returncode == 0
-        ):
+        if self._present(name) or self._pulled(name):
             return Image(name, genuine=not (own := self._label(name)), detail=own)
         folder = _FOLDER / _kind(name)
         if not folder.is_dir():
@@ -68,6 +66,15 @@ class Images:
         for name in self._borrowed:
             self._engine.docker("rmi", "--no-prune", name, check=False)
         self._borrowed.clear()
+
+    def _pulled(self, name: str) -> bool:
+        """From the registry, which is not asked again once it did not answer."""
+        if self._registry:
+            try:
+                self._engine.docker("pull", "--quiet", name, timeout=_PULL_SECONDS)
+            except (AssertionError, subprocess.TimeoutExpired):
+                self._registry = False
+        return self._registry
 
     def _present(self, name: str) -> bool:
         return self._engine.docker("image", "inspect", name, check=False).returncode == 0
