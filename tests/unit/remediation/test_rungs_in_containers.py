@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -136,7 +137,10 @@ def test_a_paused_container_is_suspended_by_its_hosts_word(bench: Bench, suspend
 
 
 def test_a_port_here_says_nothing_of_one_in_a_container(bench: Bench) -> None:
-    assert port_conflict(in_containers(bench.tools).settings, "kafka", ("kafka_port",)) is None
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        settings = in_containers(bench.tools, kafka_port=port).settings
+        assert port_conflict(settings, "kafka", ("kafka_port",)) is None
 
 
 def test_a_folder_that_cannot_be_seen_is_full_only_by_its_servers_word() -> None:
