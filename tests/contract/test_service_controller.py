@@ -76,7 +76,7 @@ class Host:
 
 
 def _fake(folder: Path) -> Iterator[Host]:
-    controller = FakeServiceController(write_scripts(PROGRAMS, folder), folder / "log")
+    controller = FakeServiceController(write_scripts(PROGRAMS, folder), folder / "log", settle_seconds=0.5)
     yield Host(controller, folder, lambda: setattr(controller, "unreachable", True))
     controller.close()
 
