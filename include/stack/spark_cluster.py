@@ -53,7 +53,7 @@ def prepare(settings: Settings, java: Java, name: str) -> tuple[list[str], dict[
 def master_address(settings: Settings) -> tuple[str, int]:
     """Host and port of the master. Raises :class:`StackError` when the settings name no cluster."""
     address = urlsplit(settings.spark_master)
-    if address.scheme != "spark" or not address.hostname or not address.port:
+    if address.hostname is None or address.port is None:  # local[*]
         raise StackError(
             f"{PREFIX}SPARK_MASTER: received {settings.spark_master!r}; a cluster needs spark://host:port, for example "
             "spark://spark-master:7077."

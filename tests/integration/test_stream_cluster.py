@@ -17,7 +17,7 @@ from tests.support.spark_cluster import EventLog, SparkMaster, SparkWorker, runn
 from tests.support.stream_job import StreamJob, TradeFeed, ledger, published_beside, running_job
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SYMBOLS = tuple(f"C{number}USDT" for number in range(12))  # enough of them that each partition has some
 
@@ -40,11 +40,11 @@ class Cluster:
             done = self.events.tasks()
             return all(done[executor] > before[executor] for executor in executors)
 
-        wait_for(worked, 60, f"executors {sorted(executors)} do tasks; see {self.job.log}", interval=0.2)
+        wait_for(worked, 150, f"executors {sorted(executors)} do tasks; see {self.job.log}", interval=0.2)
 
     def executor_of(self, worker: SparkWorker) -> str:
         """Spark's id of the worker's executor, once it has one."""
-        found = wait_for(worker.executor, 60, f"the worker has an executor; see {worker.log}")
+        found = wait_for(worker.executor, 150, f"the worker has an executor; see {worker.log}")
         return found[0]
 
 
