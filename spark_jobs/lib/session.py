@@ -63,7 +63,7 @@ def _cluster(settings: Settings) -> dict[str, str]:
         "spark.executor.cores": str(settings.spark_worker_cores),
         "spark.executor.memory": settings.spark_worker_memory,
         "spark.executor.extraJavaOptions": " ".join(_JAVA_OPTIONS),
-        "spark.task.maxFailures": "8",  # tasks that died with a worker count too
+        "spark.task.maxFailures": "8",  # a bad worker is offered the same task again and again
         "spark.stage.maxConsecutiveAttempts": "8",
         # A killed executor is missed at once. One that is silent (its machine is gone) holds a batch up for so long.
         "spark.executor.heartbeatInterval": "5s",
