@@ -53,6 +53,7 @@ _KINDS: dict[ErrorKind, dict[int, str]] = {
         1927: "ER_CONNECTION_KILLED (MariaDB)",
         2002: "CR_CONNECTION_ERROR",
         2003: "CR_CONN_HOST_ERROR",
+        2005: "CR_UNKNOWN_HOST",  # the name of a container is gone for as long as the container is
         2006: "CR_SERVER_GONE_ERROR",
         2007: "CR_VERSION_ERROR",  # what half a greeting looks like
         2012: "CR_SERVER_HANDSHAKE_ERR",

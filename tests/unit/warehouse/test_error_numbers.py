@@ -13,6 +13,7 @@ from include.warehouse.error_numbers import TRANSIENT, ErrorKind, classify
     ("number", "text", "kind"),
     [
         (2003, "Can't connect", ErrorKind.CONNECTIVITY),
+        (2005, "Unknown MySQL server host 'mysql' (-3)", ErrorKind.CONNECTIVITY),
         (2007, "half a greeting", ErrorKind.CONNECTIVITY),
         (1969, "max_statement_time exceeded", ErrorKind.CONNECTIVITY),
         (1040, "Too many connections", ErrorKind.CAPACITY),
