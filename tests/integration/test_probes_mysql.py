@@ -516,7 +516,7 @@ def test_an_audit_beside_a_writer_never_reports_what_is_not_so(looks: Looks, eng
         done.set()
         writer.join(30)
     assert not failures
-    assert audits > 10
+    assert audits > 20
     assert feed._batches > 20
 
 
