@@ -43,9 +43,7 @@ def docker_engine(report: Report) -> Iterator[Engine]:
     try:
         with engine(Settings().cache / "engine") as running:
             version = running.docker("version", "--format", "{{.Server.Version}}").stdout.strip()
-            report.say(
-                f"Engine {version}, {'private to these tests' if running.private else 'the one of this machine'}"
-            )
+            report.say(f"engine {version} at {running.environment.get('DOCKER_HOST', 'the usual place')}")
             yield running
     except NotToBeHadError as reason:
         pytest.skip(f"no Docker engine: {reason}")
