@@ -89,7 +89,8 @@ class Container:
                 return 500
             self.ended = threading.Event()
             self.process = subprocess.Popen(
-                self.argv,
+                # whoever runs the tests in the background ignores SIGINT, and a child would inherit that
+                ["env", "--default-signal=INT", *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
