@@ -90,7 +90,7 @@ class Container:
             self.ended = threading.Event()
             self.process = subprocess.Popen(
                 # whoever runs the tests in the background ignores SIGINT, and a child would inherit that
-                ["env", "--default-signal=INT", *self.argv],
+                ["/usr/bin/env", "--default-signal=INT", *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
