@@ -11,9 +11,10 @@ A pid is the one on the engine's machine: nobody may look for it here (:mod:`inc
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from include.services.controller import ServiceOutcome, ServiceState, ServiceStatus, stop_then_start
 from include.services.docker_api import STOP_MARGIN_SECONDS, DockerApi, Record
@@ -27,6 +28,8 @@ from include.services.errors import (
 )
 from include.services.stop_notes import StopNotes
 
+T = TypeVar("T")
+
 _ON_REQUEST = (0, 128 + 2, 128 + 15)  # it heeded SIGINT or SIGTERM, or ended in order
 _KILLED = 128 + 9
 _LAST_SIGNAL = 64
@@ -37,11 +40,14 @@ _LOG_LINES = 20
 class DockerController:
     """Services are the containers of one compose project, each by its service's name; of several replicas the first.
 
-    ``settle_seconds``: how long a start is watched before it counts; a container that ends within it has failed.
+    ``names``: only these are services; none: all of the project. ``settle_seconds``: how long a start is watched before
+    it counts; a container that ends within it has failed.
     """
 
-    def __init__(self, api_url: str, project: str, run_dir: Path, settle_seconds: float = 0.5) -> None:
-        self._api, self._project = DockerApi(api_url), project
+    def __init__(
+        self, api_url: str, project: str, run_dir: Path, names: Collection[str] = (), settle_seconds: float = 0.5
+    ) -> None:
+        self._api, self._project, self._names = DockerApi(api_url), project, frozenset(names)
         self._notes, self._settle = StopNotes(run_dir), settle_seconds
         self._ids: dict[str, str] = {}  # name → container, as last listed
 
@@ -112,14 +118,13 @@ class DockerController:
 
     def tail(self, name: str, lines: int) -> tuple[str, ...]:
         """See ``ServiceController``. The engine keeps the logs: while it is away there are none."""
-        return _lines(self._api.logs(self._container(name)["Id"], max(lines, 0)))
+        return _lines(self._logs(name, max(lines, 0)))
 
     def log_since(self, name: str, mark: str, most: int) -> tuple[tuple[str, ...], str]:
         """See ``KeepsLogs``. The mark is the moment of a line, to the nanosecond, as the engine has noted it."""
-        container = self._container(name)["Id"]
         if not mark:
-            return (), _moments(self._api.logs(container, 1, moments=True))[1] or _FIRST
-        lines, last = _moments(self._api.logs(container, most, _seconds(mark), moments=True), after=mark)
+            return (), _moments(self._logs(name, 1, moments=True))[1] or _FIRST
+        lines, last = _moments(self._logs(name, most, _seconds(mark), moments=True), after=mark)
         return lines, last or mark
 
     def run_log(self, name: str, most: int) -> tuple[str, ...]:
@@ -130,14 +135,23 @@ class DockerController:
 
     # --- parts -----------------------------------------------------------------------------------------------------
     def _listed(self) -> dict[str, str]:
-        self._ids = self._api.containers(self._project)
+        found = self._api.containers(self._project)
+        self._ids = {name: container for name, container in found.items() if not self._names or name in self._names}
         return self._ids
 
     def _container(self, name: str) -> Record:
-        """Raises ``UnknownServiceError``; asks for the list only if the container known so far is gone."""
+        """Raises ``UnknownServiceError``."""
+        return self._of(name, self._api.inspect)
+
+    def _logs(self, name: str, lines: int, since: float | None = None, *, moments: bool = False) -> str:
+        """Raises ``UnknownServiceError``."""
+        return self._of(name, lambda container: self._api.logs(container, lines, since, moments=moments))
+
+    def _of(self, name: str, ask: Callable[[str], T | None]) -> T:
+        """The answer about its container; the list is asked for only if the one known so far is gone."""
         for again in (False, True):
             known = (self._listed() if again else self._ids).get(name)
-            if known is not None and (found := self._api.inspect(known)) is not None:
+            if known is not None and (found := ask(known)) is not None:
                 return found
         raise UnknownServiceError(name, self._ids.keys() - {name})
 

@@ -18,7 +18,7 @@ def controller_from_settings(settings: Settings) -> ServiceController:
         case ServiceAdapter.SUPERVISORD:
             return SupervisordController(settings.supervisor_socket, settings.log_dir, settings.run_dir)
         case ServiceAdapter.DOCKER:
-            return DockerController(settings.docker_api_url, settings.docker_project, settings.run_dir)
+            return DockerController(settings.docker_api_url, settings.docker_project, settings.run_dir, SERVICES)
         case ServiceAdapter.SYSTEMD:
             return _systemd(settings)
 

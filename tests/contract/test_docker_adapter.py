@@ -53,6 +53,14 @@ def controller(engine: StandInEngine, tmp_path: Path) -> DockerController:
     return DockerController(engine.url, PROJECT, tmp_path / "run", settle_seconds=0.3)
 
 
+def test_only_the_named_services_are_asked_about(engine: StandInEngine, tmp_path: Path) -> None:
+    """Each is a question to the engine, twice a second."""
+    controller = DockerController(engine.url, PROJECT, tmp_path / "run", names=("kafka", "mysql"))
+    assert [status.name for status in controller.statuses()] == ["kafka", "mysql"]
+    with pytest.raises(UnknownServiceError, match="there are: kafka, mysql"):
+        controller.status("exchange")
+
+
 def started(controller: DockerController, engine: StandInEngine, name: str) -> Container:
     controller.start(name, 5)
     container = engine.of(name)

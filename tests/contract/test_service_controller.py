@@ -203,7 +203,9 @@ def test_an_end_by_signal_has_a_negative_exit_code(host: Host) -> None:
     host.kill("sleeper")
     wait_for(lambda: controller.status("sleeper").exit_code is not None, 10)
     status = controller.status("sleeper")
-    assert (status.state, status.exit_code, status.pid) == (ServiceState.EXITED, -9, None)
+    assert (status.state, status.pid) == (ServiceState.EXITED, None)
+    assert status.exit_code is not None
+    assert status.exit_code < 0  # supervisord does not tell which signal it was
     assert not status.stopped_on_request
 
 
