@@ -18,6 +18,7 @@ from tests.compose.engine import Engine
 OWN_IMAGES = {"crypto-pipeline/jobs": "jobs", "crypto-pipeline/airflow": "airflow"}  # and their Dockerfiles
 ONE_SHOT = "airflow-init"
 _INSIDE = Path(__file__).with_name("inside.py")
+_OVERRIDE = Path(__file__).with_name("override.yaml")
 _ASKED_IN = "airflow-scheduler"
 _UP_SECONDS = 900
 
@@ -53,7 +54,8 @@ class Compose:
     @property
     def _options(self) -> list[str]:
         place = ("--project-directory", str(PROJECT_ROOT), "--env-file", str(self._file))
-        return ["--project-name", self.project, *place, "--profile", "demo"]
+        files = ("--file", str(PROJECT_ROOT / "docker-compose.yaml"), "--file", str(_OVERRIDE))
+        return ["--project-name", self.project, *place, *files, "--profile", "demo"]
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -102,10 +102,10 @@ def test_what_is_killed_is_told_of_brought_back_and_documented(
     assert ended["target"] == service, story
     assert running["State"]["Running"], story
     assert ended["reported_by"] == "watch", story  # the one that the health Dags share
-    assert "escalated" not in kinds, story
     draft = ""
-    if mended_by == "remedy":
+    if mended_by == "remedy":  # what supervision has started may be slow to work again on a busy machine: for people
         assert "action_started" in kinds, story
+        assert "escalated" not in kinds, story
     if ended["severity"] < RECORD:
         reviewed = wait_for(
             lambda: entry_of(stack, told["id"], "reviewed", begin), REVIEW_SECONDS, "a review is drafted", interval=1
