@@ -196,13 +196,14 @@ def restarts_are_as_agreed(document: Document) -> list[str]:
     ]
 
 
-def ours_have_an_init(document: Document) -> list[str]:
-    """Which passes signals on and reaps; and they share the state, nobody else does."""
+def init_reaps_where_needed(document: Document) -> list[str]:
+    """What starts processes of its own has an init, which passes signals on and reaps; ours share the state, nobody else."""
     problems = []
     for name, each in services(document).items():
         ours = each["image"].startswith(OURS)
         state = any(str(volume).startswith("pipeline-state:") for volume in each.get("volumes", []))
-        if ours != bool(each.get("init")) or ours != state:
+        needs_init = ours or name == "kafka"  # a health check of it that is cut short leaves processes behind
+        if needs_init != bool(each.get("init")) or ours != state:
             problems.append(name)
     return problems
 
@@ -309,7 +310,7 @@ RULES: tuple[Rule, ...] = (
     rights_are_dropped,
     only_the_proxy_sees_the_socket,
     restarts_are_as_agreed,
-    ours_have_an_init,
+    init_reaps_where_needed,
     data_is_on_volumes,
     settings_exist,
     secrets_are_known,

@@ -71,6 +71,7 @@ class MysqlNotWritingRules(TroubleRules):
         self._expected = Expected()
         self._advances = 0  # of the ledger, since the last bad sample
         self._wanted_at = 0.0  # when something was last waiting to be written
+        self._well_at = 0.0  # when MySQL was last seen to answer
         self._seconds: float | None = None
         self._row_age: float | None = None
         self.handlers = {
@@ -106,15 +107,15 @@ class MysqlNotWritingRules(TroubleRules):
         worst = self._troubles.worst(self._judge)
         if worst is not None and (worst.state.bad or not self._judge.bad):
             return worst
-        if self._judge.bad and not self._written(at):
+        if self._judge.bad and not self._written():
             return self._judge.recovering()
         if finding := worst or restarted(self._watch, at):
             return finding
         return _HEALTHY if self._canary.quiet else _UNSEEN
 
-    def _written(self, at: float) -> bool:
-        """After a trouble: rows are written again, or nothing has been waiting for long enough."""
-        quiet = at - self._wanted_at > self._thresholds.ledger_stalled_seconds
+    def _written(self) -> bool:
+        """After a trouble: rows are written again, or nothing has been waiting for long enough, as far as was seen."""
+        quiet = self._well_at - self._wanted_at > self._thresholds.ledger_stalled_seconds
         return self._advances >= self._thresholds.ledger_advances or quiet
 
     def _figures(self, _at: float) -> Figures:
@@ -149,6 +150,7 @@ class MysqlNotWritingRules(TroubleRules):
 
     def _take_canary(self, at: float, observation: Observation) -> None:
         if observation.outcome is _OK:
+            self._well_at = at
             if isinstance(observation.facts, RoundTripFacts):
                 self._seconds = observation.facts.seconds
             if not (self._watch.has_served and all(look.quiet for look in self._looks)):

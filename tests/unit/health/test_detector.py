@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.health.config import DetectorConfig
@@ -218,8 +218,12 @@ def test_time_never_goes_back_in_what_is_concluded(steps: list[tuple[float, tupl
             before[scenario] = verdict.since
 
 
+_DOWN, _BACK = failed(Probe.MYSQL_CANARY, Code.TIMEOUT), round_trip(Probe.MYSQL_CANARY)
+
+
 @settings(max_examples=60, deadline=None)
 @given(_STEPS, st.integers(0, 40))
+@example([(0.0, (_DOWN,) * 3), (5.0, (_BACK,)), (5.0, (_BACK,)), (5.0, (_BACK, _BACK))], 12)  # back, and not seen since
 def test_what_is_not_seen_neither_opens_nor_closes(
     steps: list[tuple[float, tuple[Observation, ...]]], blind_seconds: int
 ) -> None:
