@@ -197,7 +197,7 @@ def restarts_are_as_agreed(document: Document) -> list[str]:
 
 
 def init_reaps_where_needed(document: Document) -> list[str]:
-    """What starts processes of its own has an init, which passes signals on and reaps; ours share the state, nobody else."""
+    """What leaves processes behind has an init, which reaps and passes signals on; only ours share the state."""
     problems = []
     for name, each in services(document).items():
         ours = each["image"].startswith(OURS)
