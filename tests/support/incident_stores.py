@@ -59,6 +59,15 @@ class Backend:
         self.store = self.another()
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that name the database: the password has one of its own."""
+        if not self.url:
+            return {}
+        url = make_url(self.url)
+        bare = url._replace(password=None).render_as_string()  # set() takes None for "as it is"
+        return {"incident_store_url": bare, "incident_store_password": url.password or ""}
+
+    @property
     def kind(self) -> str:
         """``memory``, ``sqlite`` or ``postgresql``."""
         return make_url(self.url).get_backend_name() if self.url else "memory"

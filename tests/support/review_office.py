@@ -15,7 +15,7 @@ class Office:
 
     def __init__(self, backend: Backend, home: Path) -> None:
         self.desk = Desk(backend.store, backend.clock)
-        self.settings = review_settings(home, incident_store_url=backend.url)
+        self.settings = review_settings(home, **backend.settings)
         self.backend, self.home = backend, home
         self.reviews = self.another()
 
