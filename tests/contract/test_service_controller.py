@@ -22,6 +22,7 @@ from include.services.controller import KeepsLogs, ServiceController, ServiceOut
 from include.services.docker import DockerController
 from include.services.errors import HostUnreachableError, StartFailedError, UnknownServiceError
 from include.services.fake import FakeServiceController
+from include.services.processes import identify, wait_exit
 from tests.support.docker_engine import PROJECT, StandInEngine, real_containers
 from tests.support.supervisord import Supervisord, write_scripts
 from tests.support.systemd import controller_of, stop_answering, systemd_in_container
@@ -63,10 +64,11 @@ class Host:
 
     def kill(self, name: str) -> None:
         """SIGKILL to all of them, and wait until they are gone."""
-        for pid in self.processes(name):
+        killed = [process for process in map(identify, self.processes(name)) if process]
+        for process in killed:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.processes(name), 10, interval=0.002)
+                os.kill(process.pid, signal.SIGKILL)
+        assert all(wait_exit(process, 10) for process in killed)  # its command line vanishes a moment before its end
 
     @staticmethod
     def _runs(process: psutil.Process, path: str) -> bool:
