@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from include.incidents.migrate import migrate
 from include.settings import ENV_FILE_VARIABLE, PREFIX, Settings
 from include.stack.isolation import isolated_settings
-from tests.compose.debian import NotToBeHadError
+from tests.support.debian import NotToBeHadError
 from tests.support.genuine_mysql import GenuineMySQLServer
 from tests.support.incident_stores import Backend, memory, postgresql, sqlite
 from tests.support.pipeline import Pipeline
@@ -102,12 +102,8 @@ def mysql(request: pytest.FixtureRequest) -> MySQLServer:
 
 @pytest.fixture(scope="session")
 def _postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
+    with PostgresServer.running() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture

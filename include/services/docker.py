@@ -26,11 +26,10 @@ from include.services.errors import (
     StartFailedError,
     UnknownServiceError,
 )
-from include.services.stop_notes import StopNotes
+from include.services.stop_notes import ORDERLY_EXITS, StopNotes, await_startable
 
 T = TypeVar("T")
 
-_ON_REQUEST = (0, 128 + 2, 128 + 15)  # it heeded SIGINT or SIGTERM, or ended in order
 _KILLED = 128 + 9
 _LAST_SIGNAL = 64
 _POLL_SECONDS = 0.05
@@ -64,15 +63,8 @@ class DockerController:
         """See ``ServiceController``. What the engine says of a port or a folder is the reason of a failed start."""
         deadline = time.monotonic() + timeout
         with self._notes.alone(name, deadline) as ours:
-            while True:
-                status = self.status(name)
-                if status.pid and status.state is not ServiceState.STOPPING:
-                    return ServiceOutcome.ALREADY_RUNNING
-                if ours and status.pid is None:
-                    break
-                if time.monotonic() > deadline:
-                    raise ServiceTimeoutError(name, "start", timeout, status.state)
-                time.sleep(_POLL_SECONDS)
+            if not await_startable(self, name, timeout, deadline, our_turn=ours):
+                return ServiceOutcome.ALREADY_RUNNING
             self._start(name)
         self._await_settled(name, deadline)
         return ServiceOutcome.STARTED
@@ -177,7 +169,7 @@ class DockerController:
             return ServiceStatus(name, ServiceState.FATAL, None, started_at, _exit_code(state), word)
         if started_at is None:
             return ServiceStatus(name, ServiceState.STOPPED, description="never started")
-        wanted = state["ExitCode"] in _ON_REQUEST or self._was_ours(name, container)
+        wanted = state["ExitCode"] in ORDERLY_EXITS or self._was_ours(name, container)
         ended = ServiceState.STOPPED if wanted else ServiceState.EXITED
         return ServiceStatus(name, ended, None, started_at, _exit_code(state), word)
 

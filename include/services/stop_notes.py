@@ -17,8 +17,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from include.runtime.files import write_whole
+from include.services.controller import ServiceController, ServiceState
+from include.services.errors import ServiceTimeoutError
+
+ORDERLY_EXITS = (0, 128 + 2, 128 + 15)  # it heeded SIGINT or SIGTERM, or ended in order
 
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 _SLACK_SECONDS = 5.0  # the host's clock may be another one
 
 
@@ -75,6 +80,26 @@ class StopNotes:
 
     def _path(self, name: str, kind: str) -> Path:
         return self._folder / f"{quote(name, safe='')}.{kind}"
+
+
+def await_startable(
+    controller: ServiceController, name: str, timeout: float, deadline: float, *, our_turn: bool
+) -> bool:
+    """Wait until the service may be started: it has no process, and none that is stopping. False: it runs already.
+
+    ``our_turn``: as :meth:`StopNotes.alone` says; without it only a start by somebody else is waited for. ``deadline``:
+    monotonic. Raises ``ServiceTimeoutError``.
+    """
+    while True:
+        status = controller.status(name)
+        stopping = status.state is ServiceState.STOPPING
+        if status.pid and not stopping:
+            return False
+        if our_turn and not status.pid and not stopping:
+            return True
+        if time.monotonic() > deadline:
+            raise ServiceTimeoutError(name, "start", timeout, status.state)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _locked(descriptor: int, deadline: float) -> bool:

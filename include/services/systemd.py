@@ -23,7 +23,7 @@ from include.services.errors import (
     StartFailedError,
     UnknownServiceError,
 )
-from include.services.stop_notes import StopNotes
+from include.services.stop_notes import ORDERLY_EXITS, StopNotes, await_startable
 from include.services.systemd_commands import CALL_SECONDS, Properties, SystemdCommands
 
 _STATES = {
@@ -33,7 +33,6 @@ _STATES = {
     "deactivating": ServiceState.STOPPING,
 }
 _ENDED = ("inactive", "failed")
-_ON_REQUEST = (0, 128 + 2, 128 + 15)
 _SIGKILL = -9
 _EXITED = "1"  # CLD_EXITED; 2 and 3: ended by a signal
 _GAVE_UP = ("start-limit-hit", "resources", "protocol", "exec-condition")
@@ -82,15 +81,8 @@ class SystemdController:
         """See ``ServiceController``."""
         deadline = time.monotonic() + timeout
         with self._notes.alone(name, deadline) as ours:
-            while True:
-                status = self.status(name)
-                if status.pid and status.state is not ServiceState.STOPPING:
-                    return ServiceOutcome.ALREADY_RUNNING
-                if ours and status.state is not ServiceState.STOPPING:
-                    break
-                if time.monotonic() > deadline:
-                    raise ServiceTimeoutError(name, "start", timeout, status.state)
-                time.sleep(_POLL_SECONDS)
+            if not await_startable(self, name, timeout, deadline, our_turn=ours):
+                return ServiceOutcome.ALREADY_RUNNING
             self._start(name, timeout)
         self._await_settled(name, timeout, deadline)
         return ServiceOutcome.STARTED
@@ -210,7 +202,7 @@ class SystemdController:
         return ServiceStatus(name, state, pid, started_at, None if pid else _exit_code(unit), word)
 
     def _was_wanted(self, name: str, unit: Properties) -> bool:
-        in_order = unit["ActiveState"] == "inactive" or unit["Result"] == "timeout" or _exit_code(unit) in _ON_REQUEST
+        in_order = unit["ActiveState"] == "inactive" or unit["Result"] == "timeout" or _exit_code(unit) in ORDERLY_EXITS
         return in_order or self._notes.of(name, _run(unit)) is not None
 
 

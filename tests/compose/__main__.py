@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 from include.settings import Settings
-from tests.compose.debian import NotToBeHadError
 from tests.compose.engine import engine
+from tests.support.debian import NotToBeHadError
 
 
 def main(command: list[str]) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from include.settings import PROJECT_ROOT, Settings
-from tests.compose.debian import NotToBeHadError
 from tests.compose.engine import Engine, engine
 from tests.compose.report import Report
 from tests.compose.stack import OWN_IMAGES, Compose, build_own_images
 from tests.compose.standins import Images
+from tests.support.debian import NotToBeHadError
 
 _BASE_IMAGE = "python:"  # what our own images begin with
 

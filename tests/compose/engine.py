@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.compose import debian
-from tests.compose.debian import NotToBeHadError
+from tests.support import debian
+from tests.support.debian import NotToBeHadError
 from tests.support.waiting import wait_for
 
 # the first release whose Compose and BuildKit have what the stack needs; it also runs on the release before it

@@ -17,9 +17,9 @@ from pathlib import Path
 from include.settings import Settings
 from include.stack.artifacts import fetch
 from include.stack.java import find_java
-from tests.compose import debian
-from tests.compose.debian import NotToBeHadError
 from tests.compose.engine import Engine
+from tests.support import debian
+from tests.support.debian import NotToBeHadError
 
 _OWN = "crypto-pipeline-standin"
 _FOLDER = Path(__file__).with_name("images")

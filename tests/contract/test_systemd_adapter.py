@@ -11,7 +11,7 @@ import pytest
 from include.services.controller import ServiceOutcome, ServiceState
 from include.services.errors import HostForbidsError
 from include.services.systemd import SystemdController
-from tests.compose.debian import NotToBeHadError, this_machine, unpack
+from tests.support.debian import NotToBeHadError, this_machine, unpack
 from tests.support.supervisord import write_scripts
 from tests.support.systemd import USER, USER_WITHOUT_JOURNAL, controller_of, systemd_in_container
 

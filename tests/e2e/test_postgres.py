@@ -32,12 +32,8 @@ COMPONENTS = {"metadatabase", "scheduler", "triggerer", "dag_processor"}
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """PostgreSQL with an account and a database for each of the two."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with PostgresServer.running() as server:
         yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="module")

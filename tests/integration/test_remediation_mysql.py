@@ -24,8 +24,8 @@ from include.stack.ports import free_ports
 from include.stack.processes import launch_command
 from include.stack.secrets import read_secret
 from include.warehouse.migrations import known_migrations, migrate, schema_problems
-from tests.compose.debian import NotToBeHadError
 from tests.support import genuine_mysql
+from tests.support.debian import NotToBeHadError
 from tests.support.remediation_host import Case, Hosted
 from tests.support.servers import fetch_artifacts
 from tests.support.waiting import wait_for

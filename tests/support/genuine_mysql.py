@@ -21,7 +21,7 @@ from include.stack.leftovers import MARK_HOME, MARK_PROCESS
 from include.stack.mariadb import data_dir, quoted
 from include.stack.ports import free_ports
 from include.stack.secrets import read_secret
-from tests.compose.debian import KEYRING, acquire_settings, run, this_machine
+from tests.support.debian import KEYRING, acquire_settings, run, this_machine
 from tests.support.servers import MySQLServer
 
 _PACKAGE, _SUITE = "mysql-server-core", "sid"

@@ -13,6 +13,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +44,17 @@ class PostgresServer:
         self.port = free_ports(1)[0]
         self._names = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator[PostgresServer]:
+        """A server that answers; gone at the end."""
+        server = cls()
+        try:
+            server.start()
+            yield server
+        finally:
+            server.remove()
 
     def start(self) -> None:
         """Make the cluster at the first start; wait until it answers."""

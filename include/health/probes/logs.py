@@ -39,9 +39,10 @@ class LogsProbe:
         except HostUnreachableError as error:
             return blind(self.name, Code.NOT_AVAILABLE, error)
         found, self._untold = self._untold, []
-        errors = {
-            name: dict(Counter(each.kind.value for service, each in found if service == name)) for name, _ in found
-        }
+        counts: dict[str, Counter[str]] = {}
+        for service, each in found:
+            counts.setdefault(service, Counter())[each.kind.value] += 1
+        errors = {service: dict(kinds) for service, kinds in counts.items()}
         return seen_well(self.name, LogFacts(errors=errors, newest={service: each.text for service, each in found}))
 
     def close(self) -> None:
