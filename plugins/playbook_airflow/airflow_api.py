@@ -48,8 +48,9 @@ class AirflowApi:
     @classmethod
     def from_settings(cls, settings: Settings) -> AirflowApi:
         """The API server of this stack, as the supervision account."""
-        password_file = settings.secrets_dir / "airflow_supervision_password"
-        return cls(f"http://{settings.airflow_host}:{settings.airflow_port}", password_file)
+        from include.stack.airflow import url
+
+        return cls(url(settings), settings.secrets_dir / "airflow_supervision_password")
 
     async def dag_switch(self, dag_id: str) -> DagSwitch:
         """The Dag's switch now."""
