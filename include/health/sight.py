@@ -29,6 +29,7 @@ class Sight:
     def __init__(self, views: Mapping[ScenarioId, View], config: DetectorConfig) -> None:
         self._views = views
         self._limits = {probe: limits for probe in sorted(config.probes) if (limits := _limits(probe, views, config))}
+        self._shortest = {probe: min(limits.values()) for probe, limits in self._limits.items()}
         self.saw: dict[Probe, float] = {}  # when each saw something last; written by the detector, for speed
         self._why: dict[Probe, Observation] = {}
         self._due = 0.0
@@ -49,7 +50,7 @@ class Sight:
         if at < self._due:
             return False
         found = tuple(blindness for probe in self._limits if (blindness := self._blindness(probe, at)))
-        soonest = min((self.saw[probe] + min(limits.values()) for probe, limits in self._limits.items()), default=at)
+        soonest = min((self.saw[probe] + shortest for probe, shortest in self._shortest.items()), default=at)
         self._due = max(soonest, at + _CHECK_SECONDS)
         if found == self.blind:
             return False
@@ -62,6 +63,8 @@ class Sight:
 
     def _blindness(self, probe: Probe, at: float) -> Blindness | None:
         since = self.saw.setdefault(probe, at)
+        if at - since <= self._shortest[probe]:
+            return None
         scenarios = tuple(scenario for scenario, limit in self._limits[probe].items() if at - since > limit)
         return Blindness(probe, since, self._reason(probe), scenarios) if scenarios else None
 

@@ -33,7 +33,7 @@ class Correlator:
         self._placer = Placer(limits)
         self._blind = BlindWatch(limits)
         self._judged: dict[ScenarioId, Verdict] | None = None
-        self._well = False
+        self._well = self._idle = False
 
     def decide(
         self,
@@ -48,6 +48,7 @@ class Correlator:
         """
         if not views and self._calm(assessment):
             return ()
+        self._idle = False
         step = Step(self._playbook, assessment, views, followed)
         if views:
             self._healer.heal_all(step)
@@ -61,4 +62,8 @@ class Correlator:
         if assessment.verdicts is not self._judged:
             self._judged = assessment.verdicts
             self._well = all(v.state is State.HEALTHY for v in assessment.verdicts.values())
-        return self._well and not assessment.blind and self._placer.idle and self._blind.idle
+        if not self._well or assessment.blind:
+            return False
+        if not self._idle:  # and once idle, until they are asked again
+            self._idle = self._placer.idle and self._blind.idle
+        return self._idle

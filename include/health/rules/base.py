@@ -63,6 +63,7 @@ class Judge:
     A confirmed trouble keeps its first onset until it is over. An unknown finding leaves a confirmed trouble as it is.
     Turning unhealthy ``flaps`` times within ``flap_window_seconds`` is flapping, until ``flap_calm_seconds`` have
     passed without a bad finding. ``evidence`` is for the rules to fill; it is emptied when a scenario is healthy again.
+    ``settled_until``: when new figures are due; rules that saw nothing remarkable hand out the same verdict until then.
     """
 
     def __init__(self, scenario: ScenarioId, target: Component, thresholds: Thresholds, config: DetectorConfig) -> None:
@@ -75,17 +76,13 @@ class Judge:
         self._finding = _NOT_SEEN
         self._said = Cause.NONE, ""  # the first words on the present cause, which tell most
         self._figures: Figures = {}
-        self._figures_due = 0.0
+        self.settled_until = 0.0
         self.verdict = self._made(_NOT_SEEN, State.UNKNOWN, 0.0, 0.0)
 
     @property
     def bad(self) -> bool:
         """Whether an incident of this scenario must not be closed."""
         return self.verdict.state.bad
-
-    def settled(self, at: float) -> bool:
-        """The verdict needs no new figures yet: rules that saw nothing remarkable since may hand it out again."""
-        return at < self._figures_due
 
     def recovering(self, onset: float = 0.0) -> Finding:
         """The present trouble, with good samples, but not enough of them."""
@@ -106,18 +103,18 @@ class Judge:
         if state is State.HEALTHY:
             self.evidence.clear()
             self._said = Cause.NONE, ""
-        if state is old.state and at < self._figures_due and finding == self._finding:
+        if state is old.state and at < self.settled_until and finding == self._finding:
             return old
         since = old.since if state is old.state else at
         self._finding, self._figures = finding, figures
-        self._figures_due = at + (self._refresh if state is State.HEALTHY else _RECHECK_SECONDS)
+        self.settled_until = at + (self._refresh if state is State.HEALTHY else _RECHECK_SECONDS)
         self.verdict = self._made(finding, state, since, self._onset(finding, state, since))
         return self.verdict
 
     def resumed(self, at: float) -> None:
         """See :meth:`Rules.resumed`: a flapping scenario must be seen calm for the whole time."""
         self._last_bad = max(self._last_bad, at)
-        self._figures_due = 0.0
+        self.settled_until = 0.0
 
     def _state(self, at: float, finding: Finding) -> State:
         """Of the scenario, from that of its signals and what was before."""

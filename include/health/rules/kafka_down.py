@@ -54,7 +54,7 @@ class KafkaDownRules:
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
-        if not self._signals.changed and self._judge.settled(at):
+        if at < self._judge.settled_until and not self._signals.changed:
             return self._judge.verdict
         self._signals.changed = False
         verdict = self._judge.conclude(at, self._finding(at), self._signals.figures())

@@ -249,8 +249,10 @@ class KafkaLagRules(TroubleRules):
         }
 
     def _loss_in(self) -> float | None:
-        """When records will be deleted unread if the lag goes on growing as it does; ``None`` if it does not grow."""
-        growth = self._trend.growth
+        """When records will be deleted unread if the lag goes on growing as it does; ``None`` if it does not grow, or
+        is no more than the pipeline's own pace.
+        """
+        growth = self._trend.growth if self._rounds.waiting > self._exit else None
         if growth is None or growth.slope <= 0 or math.isinf(self._rounds.retention_seconds):
             return None
         return round(max(0.0, self._rounds.retention_seconds - self._rounds.waiting) / growth.slope)

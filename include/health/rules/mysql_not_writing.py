@@ -89,7 +89,7 @@ class MysqlNotWritingRules(TroubleRules):
     def verdict(self, at: float) -> Verdict:
         """See :class:`Rules`."""
         verdict = super().verdict(at)
-        if verdict.state.bad:
+        if self._watch.restarted_at and verdict.state.bad:
             self._watch.accounted()
         return verdict
 
@@ -153,7 +153,8 @@ class MysqlNotWritingRules(TroubleRules):
             self._well_at = at
             if isinstance(observation.facts, RoundTripFacts):
                 self._seconds = observation.facts.seconds
-            if not (self._watch.has_served and all(look.quiet for look in self._looks)):
+            quiet = self._canary.quiet and self._refused.quiet and self._blocked.quiet
+            if not (quiet and self._watch.has_served):
                 self._watch.served()
                 for look in self._looks:
                     look.good(at)

@@ -86,11 +86,13 @@ class Expected:
         """Seconds for which something has not arrived. Looks at the two are not made at one moment, so what is expected
         is remembered until it has arrived; another process may begin anew.
         """
-        arrived = all(rows.offsets.get(partition, 0) >= offset for partition, offset in self._offsets.items())
-        if arrived or writes.pid != self._pid:
+        if rows.offsets == self._offsets or writes.pid != self._pid or self._arrived(rows.offsets):
             self._offsets, self._pid, self._since = writes.offsets, writes.pid, at
             return 0.0
         return at - self._since
+
+    def _arrived(self, counted: dict[int, int]) -> bool:
+        return all(counted.get(partition, 0) >= offset for partition, offset in self._offsets.items())
 
 
 def known_cause(code: Code | None) -> tuple[Cause, Symptom, str] | None:

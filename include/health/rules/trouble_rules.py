@@ -24,10 +24,11 @@ class TroubleRules(ABC):
 
     def verdict(self, at: float) -> Verdict:
         """See :class:`include.health.rules.base.Rules`: made anew when something has changed or figures are due."""
-        if not self._troubles.changed and self._judge.settled(at):
-            return self._judge.verdict
+        judge = self._judge
+        if at < judge.settled_until and not self._troubles.changed:
+            return judge.verdict
         self._troubles.changed = False
-        return self._judge.conclude(at, self._finding(at), self._figures(at))
+        return judge.conclude(at, self._finding(at), self._figures(at))
 
     @abstractmethod
     def _finding(self, at: float) -> Finding:

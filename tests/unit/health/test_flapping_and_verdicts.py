@@ -89,8 +89,7 @@ def test_nothing_new_is_the_same_verdict_until_figures_are_due() -> None:
 def test_what_is_not_healthy_is_looked_at_again_soon() -> None:
     own = judge()
     own.conclude(1.0, finding("s", 1.0), {})
-    assert own.settled(2.9)
-    assert not own.settled(3.0)
+    assert own.settled_until == 3.0
 
 
 def test_a_more_exact_cause_is_told_at_once() -> None:
