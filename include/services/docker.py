@@ -48,7 +48,7 @@ class DockerController:
     ) -> None:
         self._api, self._project, self._names = DockerApi(api_url), project, frozenset(names)
         self._notes, self._settle = StopNotes(run_dir), settle_seconds
-        self._ids: dict[str, str] = {}  # name → container, as last listed
+        self._known: dict[str, str] = {}  # service → container, as last listed
 
     def status(self, name: str) -> ServiceStatus:
         """See ``ServiceController``. A container that is paused runs, and is ``suspended``."""
@@ -128,8 +128,8 @@ class DockerController:
     # --- parts -----------------------------------------------------------------------------------------------------
     def _listed(self) -> dict[str, str]:
         found = self._api.containers(self._project)
-        self._ids = {name: container for name, container in found.items() if not self._names or name in self._names}
-        return self._ids
+        self._known = {name: container for name, container in found.items() if not self._names or name in self._names}
+        return self._known
 
     def _container(self, name: str) -> Record:
         """Raises ``UnknownServiceError``."""
@@ -142,10 +142,10 @@ class DockerController:
     def _of(self, name: str, ask: Callable[[str], T | None]) -> T:
         """The answer about its container; the list is asked for only if the one known so far is gone."""
         for again in (False, True):
-            known = (self._listed() if again else self._ids).get(name)
+            known = (self._listed() if again else self._known).get(name)
             if known is not None and (found := ask(known)) is not None:
                 return found
-        raise UnknownServiceError(name, self._ids.keys() - {name})
+        raise UnknownServiceError(name, self._known.keys() - {name})
 
     def _words(self, name: str) -> tuple[str, ...]:
         """The end of its log; a failed start is told without it, too."""

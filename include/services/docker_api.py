@@ -21,7 +21,7 @@ from include.services.errors import HostForbidsError, HostRefusesError, HostUnre
 T = TypeVar("T")
 Record = dict[str, Any]
 
-ALLOW = "GET version, containers/json, containers/*/json, containers/*/logs and POST containers/*/start, …/stop"
+ALLOW = "GET version, containers/json, of each service's container …/json, …/logs, and POST …/start, …/stop"
 CALL_SECONDS = 2
 START_SECONDS = 20  # mounts and networks are made first
 STOP_MARGIN_SECONDS = 12  # the engine waits ten seconds for what it has killed
@@ -39,12 +39,12 @@ class DockerApi:
         self._negotiating = threading.Lock()
 
     def containers(self, project: str) -> dict[str, str]:
-        """By name of the service the id of its container: the first replica, no one-off runs."""
+        """By name of the service that of its container: the first replica, no one-off runs."""
         with self._client("list containers", self._seconds) as client:
             found = client.containers(all=True, filters={"label": [f"{_PROJECT}={project}", _SERVICE]})
         lasting = [each for each in found if each["Labels"].get(_ONE_OFF) != "True"]
         lasting.sort(key=lambda each: int(each["Labels"].get(_NUMBER, 1)), reverse=True)  # the lowest wins
-        return {each["Labels"][_SERVICE]: str(each["Id"]) for each in lasting}
+        return {each["Labels"][_SERVICE]: _name(each) for each in lasting}
 
     def inspect(self, container: str) -> Record | None:
         """All about a container; ``None`` if it is not there any more."""
@@ -108,6 +108,11 @@ class DockerApi:
         if status in (502, 503, 504):  # the proxy lives, the engine behind it does not
             return HostUnreachableError(self.url, f"HTTP {status}: {words}")
         return HostRefusesError(self.url, asked, words)
+
+
+def _name(container: Record) -> str:
+    """Its own; a name with a second slash is another container's word for it."""
+    return next((str(name)[1:] for name in container["Names"] or () if name.count("/") == 1), str(container["Id"]))
 
 
 def _or_none(ask: Callable[[], T]) -> T | None:

@@ -37,8 +37,7 @@ def stack(compose: Compose) -> Iterator[Compose]:
 
 def answers(stack: Compose, lines: tuple[docker_words.Line, ...]) -> list[tuple[str, str, int]]:
     """What the proxy says to each, asked from a container like the scheduler's."""
-    container = stack.container(TARGET)["Id"]
-    words = ("run", "--rm", "--no-deps", "--no-TTY", "airflow-scheduler", "python", "-c", _ASK, container)
+    words = ("run", "--rm", "--no-deps", "--no-TTY", "airflow-scheduler", "python", "-c", _ASK, stack.project)
     return [tuple(json.loads(line)) for line in stack(*words, json.dumps(lines), timeout=300).splitlines()]
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from include.services.docker_api import DockerApi
+from include.services.errors import HostForbidsError
+from include.services.names import SERVICES
 from include.settings import PROJECT_ROOT
 from tests.support.docker_words import ALLOWED, REFUSED, Line, ask
 from tests.support.waiting import wait_for
@@ -21,7 +24,8 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.integration
 
 CONFIGURATION = PROJECT_ROOT / "docker" / "socket-proxy.cfg"
-CONTAINER = "4fa6e0f0c678"
+PROJECT = "our-pipeline"
+_ANSWERS = {"version": b'{"ApiVersion": "1.45"}', "json": b"[]"}
 
 
 @dataclass
@@ -33,7 +37,7 @@ class Proxy:
 
     def ask(self, line: Line, headers: dict[str, str] | None = None, body: bytes = b"") -> int:
         own = {"Content-Length": "0"} if line[0] == "POST" else {}
-        return ask(("127.0.0.1", self.port), line, CONTAINER, own if headers is None else headers, body)
+        return ask(("127.0.0.1", self.port), line, PROJECT, own if headers is None else headers, body)
 
 
 def _engine(path: Path, seen: list[Line]) -> socketserver.BaseServer:
@@ -42,9 +46,13 @@ def _engine(path: Path, seen: list[Line]) -> socketserver.BaseServer:
 
         def answer(self) -> None:
             seen.append((self.command, self.path))
+            body = _ANSWERS.get(self.path.rpartition("/")[2].partition("?")[0], b"")
             self.send_response(200)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
@@ -77,7 +85,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     engine = _engine(folder / "docker.sock", found.seen)
     threading.Thread(target=engine.serve_forever, daemon=True).start()
     with (folder / "proxy.log").open("w") as log:
-        proxy = subprocess.Popen([program, "-db", "-f", str(folder / "own.cfg")], stdout=log, stderr=log)
+        command, own = [program, "-db", "-f", str(folder / "own.cfg")], {"PIPELINE_DOCKER_PROJECT": PROJECT}
+        proxy = subprocess.Popen(command, env=own, stdout=log, stderr=log)
         try:
             wait_for(lambda: found.ask(("GET", "/_ping")) == 200, 10, "the proxy answers")
             yield found
@@ -97,7 +106,7 @@ def proxy(running: Proxy) -> Proxy:
 @pytest.mark.parametrize("line", ALLOWED, ids=" ".join)
 def test_these_reach_the_engine_as_they_were_sent(proxy: Proxy, line: Line) -> None:
     assert proxy.ask(line) == 200
-    assert proxy.seen == [(line[0], line[1].replace("{id}", CONTAINER))]
+    assert proxy.seen == [(line[0], line[1].replace("{project}", PROJECT))]
 
 
 @pytest.mark.parametrize("line", REFUSED, ids=" ".join)
@@ -106,7 +115,22 @@ def test_these_are_refused_and_never_reach_it(proxy: Proxy, line: Line) -> None:
     assert proxy.seen == []
 
 
-START: Line = ("POST", "/v1.45/containers/{id}/start")
+def test_what_the_adapter_asks_is_among_them(proxy: Proxy) -> None:
+    api = DockerApi(f"http://127.0.0.1:{proxy.port}")
+    assert api.containers(PROJECT) == {}
+    assert proxy.seen == [("GET", "/version"), (ALLOWED[4][0], ALLOWED[4][1].replace("{project}", PROJECT))]
+    with pytest.raises(HostForbidsError, match="list containers"):
+        api.containers("another")
+
+
+def test_all_services_are_known_to_it(proxy: Proxy) -> None:
+    """A name that is missing would be told in the first incident only."""
+    for name in SERVICES:
+        assert proxy.ask(("GET", f"/v1.45/containers/{PROJECT}-{name}-1/json")) == 200
+    assert proxy.ask(("GET", f"/v1.45/containers/{PROJECT}-airflow-triggerer-1/json")) == 403
+
+
+START: Line = ("POST", "/v1.45/containers/{project}-exchange-1/start")
 
 
 def test_a_body_is_refused(proxy: Proxy) -> None:
@@ -125,7 +149,12 @@ def test_a_connection_does_not_become_another_protocol(proxy: Proxy) -> None:
 def test_a_second_request_on_a_connection_is_judged_as_well(proxy: Proxy) -> None:
     requests = [
         ["GET /_ping HTTP/1.1", "Host: docker"],
-        [f"POST /v1.45/containers/{CONTAINER}/kill HTTP/1.1", "Host: docker", "Content-Length: 0", "Connection: close"],
+        [
+            f"POST /v1.45/containers/{PROJECT}-exchange-1/kill HTTP/1.1",
+            "Host: docker",
+            "Content-Length: 0",
+            "Connection: close",
+        ],
     ]
     lines = "".join(f"{line}\r\n" for request in requests for line in [*request, ""])
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as connection:

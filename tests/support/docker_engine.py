@@ -52,6 +52,12 @@ class Container:
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
+    def name(self) -> str:
+        """As compose gives it."""
+        parts = ("project", "service", "container-number")
+        return "-".join(self.labels[f"com.docker.compose.{part}"] for part in parts)
+
+    @property
     def running(self) -> bool:
         return self.process is not None and not self.ended.is_set()
 
@@ -254,7 +260,8 @@ class StandInEngine:
                 wanted = json.loads(query["filters"])["label"]
                 return 200, [_listed(each) for each in self.containers.values() if _fits(each.labels, wanted)]
             case ("GET" | "POST", "containers", container, verb):
-                found = self.containers.get(container)
+                named = (each for each in self.containers.values() if container in (each.name, each.id))
+                found = next(named, None)
                 if found is None:
                     return 404, {"message": f"No such container: {container}"}
                 return self._of(found, method, verb, query)
@@ -281,7 +288,12 @@ def labels_of(project: str, service: str, number: int = 1, one_off: bool = False
 
 
 def _listed(container: Container) -> dict[str, Any]:
-    return {"Id": container.id, "Labels": container.labels, "State": container.status}
+    return {
+        "Id": container.id,
+        "Names": [f"/linked/{container.service}", f"/{container.name}"],
+        "Labels": container.labels,
+        "State": container.status,
+    }
 
 
 def _fits(labels: dict[str, str], wanted: list[str]) -> bool:
