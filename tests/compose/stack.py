@@ -28,7 +28,7 @@ class Compose:
 
     def __init__(self, engine: Engine, project: str, environment_file: Path) -> None:
         self.engine, self.project = engine, project
-        self._file = environment_file
+        self._file, self._profiles = environment_file, ["demo"]
         self.variables = assignments(environment_file.read_text())
         self._inside: subprocess.Popen[str] | None = None
 
@@ -55,7 +55,7 @@ class Compose:
     def _options(self) -> list[str]:
         place = ("--project-directory", str(PROJECT_ROOT), "--env-file", str(self._file))
         files = ("--file", str(PROJECT_ROOT / "docker-compose.yaml"), "--file", str(_OVERRIDE))
-        return ["--project-name", self.project, *place, *files, "--profile", "demo"]
+        return ["--project-name", self.project, *place, *files, *(f"--profile={each}" for each in self._profiles)]
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -81,6 +81,14 @@ class Compose:
             logs = self("logs", "--no-color", "--tail", "25", check=False)
             raise AssertionError(f"{error}\n{states}\n{logs}") from error
 
+    def use_cluster(self) -> None:
+        """From the next start on Spark works on the cluster of its profile."""
+        local, cluster = "SPARK_MASTER=local[2]", "SPARK_MASTER=spark://spark-master:7077"
+        text = self._file.read_text()
+        assert local in text
+        self._file.write_text(text.replace(local, cluster))
+        self._profiles.append("cluster")
+
     def gone(self) -> None:
         """Take everything away, volumes as well; harmless when there is nothing."""
         self.hang_up()
@@ -93,15 +101,14 @@ class Compose:
 
     def container(self, service: str) -> dict[str, Any]:
         """What the engine knows of a service's container."""
-        names = self("ps", "--all", "--quiet", service).split()
-        assert len(names) == 1, f"{service}: {names}"
-        (found,) = json.loads(self.engine.docker("inspect", names[0]).stdout)
-        return dict(found)
+        found = self.containers(service)
+        assert len(found) == 1, f"{service}: {[each['Name'] for each in found]}"
+        return found[0]
 
-    def containers(self) -> list[dict[str, Any]]:
-        """What the engine knows of all containers of the project."""
-        names = self("ps", "--all", "--quiet").split()
-        return list(json.loads(self.engine.docker("inspect", *names).stdout))
+    def containers(self, *services: str) -> list[dict[str, Any]]:
+        """What the engine knows of all containers of the project, or of those of some services."""
+        names = self("ps", "--all", "--quiet", *services).split()
+        return list(json.loads(self.engine.docker("inspect", *names).stdout)) if names else []
 
     def ask(self, name: str, **more: Any) -> Any:
         """An answer of :mod:`tests.compose.inside`. Raises :class:`AssertionError` when there is none."""

@@ -135,14 +135,27 @@ def test_what_is_on_the_volumes_outlives_the_containers(stack: Compose, report: 
     assert lost == []
     assert {each["id"] for each in stack.ask("incidents")} >= incidents
     assert all(stack.ask("offsets")[partition] >= offset for partition, offset in offsets.items())
-    wait_for(
-        lambda: all(stack.ask("counted")[symbol] > newest for symbol, newest in counted.items()),
-        ROWS_SECONDS,
-        "trades are counted again",
-        interval=0.5,
-    )
+    await_more(stack, counted)
     report.say(f"after down and up: {len(averages)} rows and {len(incidents)} incidents are there")
     report.say(f"and the averages go on exactly: {equal_to_the_ledger(stack)} rows equal the ledger")
+
+
+def test_a_cluster_does_the_same_and_one_of_its_workers_may_die(stack: Compose, report: Report) -> None:
+    stack.hang_up()
+    stack.use_cluster()
+    with report.timed("up with the cluster until all is healthy"):
+        stack.up()
+    assert states(stack) == expected_states(stack)
+    workers = wait_for(lambda: working(stack), ROWS_SECONDS, "the master has given the job two workers", interval=1)
+    await_more(stack)
+    rows = equal_to_the_ledger(stack)
+    report.say(f"Spark on the cluster: {rows} rows equal the ledger")
+    stack.engine.docker("kill", "--signal", "SIGKILL", workers[0])
+    begin = time.monotonic()
+    await_more(stack)
+    after = time.monotonic() - begin
+    rows = equal_to_the_ledger(stack)
+    report.say(f"a worker killed: trades are counted again after {after:.1f} s; {rows} rows equal the ledger")
 
 
 # --- What is there --------------------------------------------------------------------------------------------------
@@ -189,6 +202,15 @@ def watching(stack: Compose, scenario: str) -> bool:
     dag = f"/dags/health_{scenario}/dagRuns"
     run = api(stack, dag, order_by="-run_after", limit=1)["dag_runs"][0]["dag_run_id"]
     return bool(api(stack, f"{dag}/{run}/taskInstances/watch")["state"] == "deferred")
+
+
+def working(stack: Compose) -> list[str] | None:
+    """The containers of the two workers, once the master has given both to the job."""
+    words = "import requests; print(requests.get('http://127.0.0.1:28110/json/', timeout=5).text)"
+    master = json.loads(stack("exec", "--no-TTY", "spark-master", "python", "-c", words))
+    busy = [each["id"] for each in master["workers"] if each["state"] == "ALIVE" and each["coresused"]]
+    workers = [str(container["Id"]) for container in stack.containers("spark-worker")]
+    return workers if len(master["activeapps"]) == 1 and len(busy) == len(workers) == 2 else None
 
 
 # --- Incidents ------------------------------------------------------------------------------------------------------
@@ -238,6 +260,17 @@ def quiet_market(stack: Compose) -> Iterator[None]:
     finally:
         if stack.up_now:
             stack.ask("quiet", on=False)
+
+
+def await_more(stack: Compose, counted: dict[str, int] | None = None) -> None:
+    """Trades of each symbol have been counted that were not there before."""
+    before = stack.ask("counted") if counted is None else counted
+    wait_for(
+        lambda: all(stack.ask("counted")[symbol] > newest for symbol, newest in before.items()),
+        ROWS_SECONDS,
+        "trades are counted again",
+        interval=0.5,
+    )
 
 
 def equal_to_the_ledger(stack: Compose) -> int:

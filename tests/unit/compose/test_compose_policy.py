@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from include.settings import PROJECT_ROOT
-from include.stack.compose_env import write_env
 from tests.support import compose_policy as policy
 from tests.support.compose_policy import Document, Rule
 
@@ -151,42 +146,3 @@ def test_a_control_network_with_a_way_out_is_seen() -> None:
     document = copy.deepcopy(DOCUMENT)
     document["networks"]["docker-control"]["internal"] = False
     assert policy.only_the_proxy_sees_the_socket(document)
-
-
-# --- Compose's own check
-
-
-def _compose(*arguments: str) -> subprocess.CompletedProcess[str]:
-    docker = shutil.which("docker")
-    if docker is None:
-        pytest.skip("no docker client on PATH: Compose's own check of docker-compose.yaml was not run")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
-    if subprocess.run([docker, "compose", "version"], env=environment, capture_output=True, check=False).returncode:
-        pytest.skip("docker has no compose plugin: Compose's own check of docker-compose.yaml was not run")
-    return subprocess.run(
-        [docker, "compose", *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> Path:
-    (tmp_path / "docker.sock").touch()
-    write_env(
-        tmp_path / ".env",
-        (PROJECT_ROOT / ".env.example").read_text(),
-        {"DOCKER_SOCKET": str(tmp_path / "docker.sock")},
-    )
-    return tmp_path / ".env"
-
-
-def test_compose_takes_the_file(env: Path) -> None:
-    done = _compose("--file", str(FILE), "--env-file", str(env), "--profile", "*", "config", "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_compose_says_what_to_do_where_there_is_no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DOCKER_GID", raising=False)
-    (tmp_path / "empty.env").touch()
-    done = _compose("--file", str(FILE), "--env-file", str(tmp_path / "empty.env"), "config", "--quiet")
-    assert done.returncode != 0
-    assert "make compose-env" in done.stderr
