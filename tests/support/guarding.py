@@ -17,6 +17,7 @@ from include.playbook.names import Component
 from tests.support.incident_stores import Backend, opened
 
 LIMITS = Limits(cooldown_seconds=60, hourly_budget=4, breaker_failures=3, breaker_seconds=1800)
+PRODUCER = {"rung": RungId.RESTART_PRODUCER, "target": Component.PRODUCER, "services": ("btc_producer",)}
 ACTION_KINDS = (EntryKind.ACTION_STARTED, EntryKind.ACTION_ENDED, EntryKind.ACTION_REFUSED)
 
 
