@@ -157,6 +157,16 @@ class Flow:
         return ok(Probe.MYSQL_LEDGER, facts)
 
 
+def both(*acts: Act) -> Act:
+    """All of them in the same second."""
+
+    def act(flow: Flow) -> None:
+        for each in acts:
+            each(flow)
+
+    return act
+
+
 def leaves_out(one_in: int, *, settles: bool = True) -> Act:
     """From now on all trades fall into blocks that are left out; without ``settles`` one waits for Kafka."""
 

@@ -1,46 +1,25 @@
-"""Stories of stream_processor_failure: process, query, running batch, progress, durations."""
+"""Stories of stream_processor_failure: process, query, running batch, progress."""
 
 from __future__ import annotations
 
-import random
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from include.health.config import DetectorConfig
 from include.health.observations import Code, LogFacts, Observation, Outcome, Probe
 from include.health.rules.processor_errors import cause_of
-from include.health.rules.stream_processor_failure import StreamProcessorFailureRules
-from include.health.verdicts import State, Verdict
-from include.playbook.names import Cause, ScenarioId, Severity, Symptom
-from include.playbook.thresholds import StreamProcessorThresholds
-from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
-from tests.support.observing import START, blind, ended, failed, ok, runs, stopped, thresholds
-
-_FAULT_AT = 300  # durations are known by then
-
-
-def _rules(**config: Any) -> StreamProcessorFailureRules:
-    limits = thresholds(ScenarioId.STREAM_PROCESSOR_FAILURE, StreamProcessorThresholds)
-    return StreamProcessorFailureRules(limits, DetectorConfig(symbols=(SYMBOL,), **config))
-
-
-def _told(act: Act, until: float = 400, script: Script | None = None) -> dict[float, Verdict]:
-    return watched(_rules(), Flow(), until, {_FAULT_AT: act, **(script or {})})
-
-
-def _both(*acts: Act) -> Act:
-    def act(flow: Flow) -> None:
-        for each in acts:
-            each(flow)
-
-    return act
-
-
-def _halted(flow: Flow) -> None:
-    flow.stopped.update(("counted", "committed"))
+from include.health.verdicts import State
+from include.playbook.names import Cause, Severity, Symptom
+from tests.support.flow import Act, Flow, changes, first, watched
+from tests.support.flow import both as _both
+from tests.support.observing import START, blind, ended, failed, ok, runs, stopped
+from tests.support.processor_stories import FAULT_AT as _FAULT_AT
+from tests.support.processor_stories import ageing as _ageing
+from tests.support.processor_stories import batch_in as _batch_in
+from tests.support.processor_stories import halted as _halted
+from tests.support.processor_stories import processor_rules as _rules
+from tests.support.processor_stories import told as _told
+from tests.support.processor_stories import works as _works
 
 
 def _gone(facts: Any) -> Act:
@@ -55,27 +34,6 @@ def _gone(facts: Any) -> Act:
 def _hung_process(flow: Flow) -> None:
     _halted(flow)
     flow.told[Probe.PROCESSOR] = failed(Probe.PROCESSOR, Code.TIMEOUT, "read timed out")
-
-
-def _ageing(**facts: Any) -> Act:
-    """Facts of the processor; those named ``..._age_seconds`` grow from now on."""
-
-    def act(flow: Flow) -> None:
-        _halted(flow)
-        began, look = flow.now, flow._processor
-
-        def processor() -> Observation:
-            grown = {k: v + flow.now - began if k.endswith("age_seconds") else v for k, v in facts.items()}
-            flow.processor.update(grown)
-            return look()
-
-        flow._processor = processor  # type: ignore[method-assign]
-
-    return act
-
-
-def _batch_in(phase: str) -> Act:
-    return _ageing(batch_running=True, batch_age_seconds=0.0, batch_phase=phase, phase_age_seconds=0.0)
 
 
 def _error(status: str, code: Code | None) -> Act:
@@ -190,11 +148,6 @@ def _restarted(pid: int) -> Act:
     return act
 
 
-def _works(flow: Flow) -> None:
-    flow.as_usual()
-    flow.processor.update(query_run_id="new")
-
-
 def test_supervision_that_brings_it_back_leaves_a_record() -> None:
     verdicts = _told(_restarted(9), 400, {_FAULT_AT + 25: _works})
     assert changes(verdicts) == ["healthy", "unhealthy", "recovering", "healthy"]
@@ -259,68 +212,6 @@ def test_a_cold_start_takes_its_time() -> None:
     assert "starting" in verdicts[10].reason
 
 
-def test_a_first_batch_of_fourteen_seconds_hangs_not() -> None:
-    verdicts = _told(_batch_in("aggregate"), 345, {314: _works})
-    assert changes(verdicts) == ["healthy"]
-
-
-def test_a_batch_with_a_backlog_is_granted_more_time() -> None:
-    def backlog(flow: Flow) -> None:
-        flow.traded += 200_000
-
-    verdicts = _told(_both(backlog, _batch_in("aggregate")), 400)
-    assert 55 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 65  # type: ignore[operator]
-
-
-def test_a_job_that_usually_needs_long_is_granted_more_time() -> None:
-    flow = Flow()
-    flow.batch_seconds = 6.0
-    verdicts = watched(_rules(micro_batch_seconds=5.0), flow, 400, {_FAULT_AT: _batch_in("aggregate")})
-    assert 36 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 38  # type: ignore[operator]
-
-
-@pytest.mark.parametrize(("mysql", "symptom"), [(0.2, Symptom.BATCH_SLOW), (4.0, Symptom.MYSQL_SLOW)])
-def test_slow_batches_are_a_record_that_tells_whose_time_it_is(mysql: float, symptom: Symptom) -> None:
-    def slow(flow: Flow) -> None:
-        flow.batch_seconds, flow.mysql_seconds = 5.0, mysql
-
-    def quick(flow: Flow) -> None:
-        flow.batch_seconds, flow.mysql_seconds = 0.3, 0.05
-
-    verdicts = _told(slow, 420, {360: quick})
-    found = verdicts[340]
-    assert (found.state, found.severity, found.cause) == (State.SUSPECT, Severity.SEV_4, Cause.BATCHES_SLOW)
-    assert found.symptom is symptom
-    assert changes(verdicts) == ["healthy", "suspect", "healthy"]
-
-
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("one spike", {"batch_seconds": 5.0}),
-        ("slower, within the interval", {"batch_seconds": 0.9}),
-        ("slower by less than a second", {"batch_seconds": 1.2}),
-    ],
-)
-def test_what_is_no_spike(name: str, change: dict[str, float]) -> None:
-    def act(flow: Flow) -> None:
-        flow.batch_seconds = change["batch_seconds"]
-
-    def back(flow: Flow) -> None:
-        flow.batch_seconds = 0.3
-
-    script = {_FAULT_AT + 2: back} if name == "one spike" else {}
-    assert changes(_told(act, 360, script)) == ["healthy"], name
-
-
-def test_batches_of_a_catch_up_are_no_spikes() -> None:
-    def catches_up(flow: Flow) -> None:
-        flow.batch_seconds = 5.0
-        flow.trades = 500.0
-
-    assert changes(_told(catches_up, 330)) == ["healthy"]
-
-
 def test_invalid_records_and_errors_in_the_log_are_records() -> None:
     verdicts = watched(_rules(), Flow(trades=40), 400, {_FAULT_AT: lambda flow: setattr(flow, "invalid_rows", 10)})
     assert (verdicts[350].cause, verdicts[350].severity) == (Cause.SCHEMA_MISMATCH, Severity.SEV_4)
@@ -328,30 +219,6 @@ def test_invalid_records_and_errors_in_the_log_are_records() -> None:
     verdict = _told(lambda flow: flow.told.update({Probe.LOGS: errors}))[350]
     assert (verdict.state, verdict.severity) == (State.SUSPECT, Severity.SEV_4)
     assert "mysql 4" in verdict.reason
-
-
-@given(
-    rate=st.floats(0, 30),
-    pauses=st.lists(st.tuples(st.integers(20, 500), st.integers(1, 200)), max_size=3),
-    seed=st.integers(0, 1_000),
-)
-@settings(max_examples=25, deadline=None)
-def test_a_quiet_market_never_opens(rate: float, pauses: list[tuple[int, int]], seed: int) -> None:
-    """No trades, few, or many after none; batches with the noise of a busy host."""
-    source = random.Random(seed)
-
-    def set_trades(value: float) -> Act:
-        def act(flow: Flow) -> None:
-            flow.trades, flow.batch_seconds = value, source.uniform(0.1, 0.9)
-
-        return act
-
-    script: dict[float, Act] = {}
-    for begin, length in pauses:
-        script[float(begin)] = set_trades(0.0)
-        script[float(begin + length)] = set_trades(rate)
-    verdicts = watched(_rules(), Flow(trades=rate), 600, script)
-    assert {v.state for v in verdicts.values()} == {State.HEALTHY}
 
 
 @pytest.mark.parametrize("act", [_gone(ended()), _batch_in("aggregate"), None], ids=["gone", "batch", "well"])
@@ -378,14 +245,6 @@ def test_every_class_of_error_has_a_cause() -> None:
     assert told[None] == (Cause.QUERY_FAILED, Symptom.NO_PROGRESS)
 
 
-def test_figures_of_a_healthy_day() -> None:
-    figures = watched(_rules(), Flow(), 120)[120].figures
-    assert figures["batch_seconds"] == 0.3
-    assert figures["batch_rows"] == 10
-    assert figures["mysql_share"] == pytest.approx(0.17)
-    assert figures["status"] == "running"
-
-
 def test_after_a_gap_in_looking_progress_must_be_missed_anew() -> None:
     rules, flow = _rules(), Flow()
     watched(rules, flow, 60)
@@ -406,32 +265,8 @@ def test_a_process_that_ends_while_it_tries_again_ends_because_of_that() -> None
     assert verdicts[310].symptom is Symptom.KAFKA_TRANSPORT
 
 
-def test_durations_that_always_vary_are_no_spikes() -> None:
-    source, flow = random.Random(2), Flow()
-
-    def turn(flow: Flow) -> None:
-        flow.batch_seconds = source.choice([0.3, 1.8, 3.0])
-
-    script: dict[float, Act] = {float(second): turn for second in range(1, 290)}
-    verdicts = watched(_rules(), flow, 360, {**script, 300: lambda flow: setattr(flow, "batch_seconds", 4.0)})
-    assert first({s: v for s, v in verdicts.items() if s > 295}, State.SUSPECT) is None
-
-
 def test_who_begins_to_look_does_not_know_how_long_records_have_waited() -> None:
     flow = Flow()
     _halted(flow)
     flow.now, flow._counted_at = 1.0, -500.0  # the offsets are seen first
     assert 19 <= first(watched(_rules(), flow, 60), State.UNHEALTHY) <= 30  # type: ignore[operator]
-
-
-def test_a_slow_batch_has_many_rows_and_is_no_catch_up_for_that() -> None:
-    def turn(flow: Flow) -> None:
-        flow.batch_seconds = 4.3
-        if flow.now % 4 == 0:
-            flow.stopped.clear()
-        else:
-            _halted(flow)
-
-    script: dict[float, Act] = {float(second): turn for second in range(_FAULT_AT, 340)}
-    verdicts = watched(_rules(), Flow(trades=40), 340, script)
-    assert 8 <= first(verdicts, State.SUSPECT) - _FAULT_AT <= 20  # type: ignore[operator]

@@ -1,32 +1,21 @@
-"""Stories of producer_silent: the process, the exchange, the network, limits, frames, Kafka, or a quiet market."""
+"""Stories of producer_silent: the process, the exchange, the network, limits, frames or Kafka."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from include.health.config import DetectorConfig
-from include.health.observations import Code, ExchangeFacts, Observation, Outcome, Probe, ProducerSymbolFacts
-from include.health.rules.producer_silent import ProducerSilentRules
-from include.health.verdicts import State, Verdict
-from include.playbook.names import Cause, ScenarioId, Severity, Symptom
-from include.playbook.thresholds import ProducerThresholds
-from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, leaves_out, watched
-from tests.support.observing import START, blind, ended, failed, log, processes, runs, stopped, thresholds
-
-_FAULT_AT = 60
-
-
-def _rules(**changed: Any) -> ProducerSilentRules:
-    limits = thresholds(ScenarioId.PRODUCER_SILENT, ProducerThresholds, **changed)
-    return ProducerSilentRules(limits, DetectorConfig(symbols=(SYMBOL,)))
-
-
-def _told(act: Act, until: float = 120, script: Script | None = None, flow: Flow | None = None) -> dict[float, Verdict]:
-    return watched(_rules(), flow or Flow(), until, {_FAULT_AT: act, **(script or {})})
+from include.health.observations import Code, Observation, Probe
+from include.health.verdicts import State
+from include.playbook.names import Cause, Severity, Symptom
+from tests.support.flow import Act, Flow, changes, first, watched
+from tests.support.flow import both as _both
+from tests.support.observing import START, blind, ended, failed, log, processes, runs, stopped
+from tests.support.producer_stories import FAULT_AT as _FAULT_AT
+from tests.support.producer_stories import exchange as _exchange
+from tests.support.producer_stories import producer_rules as _rules
+from tests.support.producer_stories import told as _told
 
 
 def _producer(**facts: Any) -> Act:
@@ -50,20 +39,6 @@ def _hung(flow: Flow) -> None:
 
 def _feed_stops(flow: Flow) -> None:
     flow.stopped.add("received")
-
-
-def _exchange(code: Code, *answers: Code) -> Act:
-    facts = ExchangeFacts(newest={}, answers={f"api{i}": answer.value for i, answer in enumerate(answers)})
-    look = Observation(probe=Probe.EXCHANGE, outcome=Outcome.FAILED, code=code, error=code.value, facts=facts)
-    return lambda flow: flow.told.update({Probe.EXCHANGE: look})
-
-
-def _both(*acts: Act) -> Act:
-    def act(flow: Flow) -> None:
-        for each in acts:
-            each(flow)
-
-    return act
 
 
 def _kafka_takes_nothing(flow: Flow) -> None:
@@ -249,88 +224,6 @@ def test_warnings_are_records(facts: dict[str, Any], cause: Cause) -> None:
     assert (verdict.state, verdict.severity, verdict.cause) == (State.SUSPECT, Severity.SEV_4, cause)
 
 
-def test_a_gap_that_is_not_filled_in_is_told_and_one_that_is_is_not() -> None:
-    def behind(*, fills: bool) -> Act:
-        def act(flow: Flow) -> None:
-            look = flow._producer
-
-            def producer() -> Observation:
-                acked = flow.acked if fills else 1_500
-                own = ProducerSymbolFacts(
-                    received=flow.received, acknowledged=acked, event_age_seconds=0.1, state="behind"
-                )
-                flow.producer.update(symbols={SYMBOL: own}, status="catching_up")
-                return look()
-
-            flow._producer = producer  # type: ignore[method-assign]
-
-        return act
-
-    stuck = _told(behind(fills=False), 160)
-    assert (stuck[130].state, stuck[130].symptom) == (State.UNHEALTHY, Symptom.ID_GAP)
-    assert first(stuck, State.UNHEALTHY) >= 120  # type: ignore[operator]
-    assert first(_told(behind(fills=True), 400), State.UNHEALTHY) is None
-
-
-def test_a_producer_that_says_it_is_well_while_the_topic_stands_still() -> None:
-    def act(flow: Flow) -> None:
-        flow.partition["end"] = flow.acked
-
-    verdict = _told(act)[110]
-    assert (verdict.state, verdict.symptom, verdict.direct) == (State.UNHEALTHY, Symptom.NO_NEW_MESSAGES, False)
-
-
-@pytest.mark.parametrize(("settles", "bad"), [(True, False), (False, True)])
-def test_a_topic_may_stand_still_while_trades_are_left_out_on_purpose(settles: bool, bad: bool) -> None:
-    """At 10 trades a second three blocks of 200 take a minute."""
-    verdicts = _told(leaves_out(4, settles=settles))
-    assert verdicts[118].state.bad is bad
-
-
-def test_a_quiet_market_is_said_in_figures() -> None:
-    verdicts = _told(lambda flow: setattr(flow, "trades", 0.0))
-    quiet = verdicts[110]
-    assert (quiet.state, quiet.cause) == (State.HEALTHY, Cause.QUIET_MARKET)
-    assert "1600" in quiet.reason
-    assert quiet.figures["behind_exchange"] == 0
-    assert quiet.figures["trades_per_second"] == 0.0
-
-
-@given(
-    trades=st.floats(0, 0.7),
-    pauses=st.lists(st.tuples(st.integers(20, 560), st.integers(1, 300)), max_size=4),
-    verdict=st.sampled_from([None, "quiet", "woke_up"]),
-)
-@settings(max_examples=25, deadline=None)
-def test_a_quiet_or_thin_market_never_opens(trades: float, pauses: list[tuple[int, int]], verdict: str | None) -> None:
-    def set_trades(value: float) -> Act:
-        return lambda flow: setattr(flow, "trades", value)
-
-    script: dict[float, Act] = {}
-    for begin, length in pauses:
-        script[float(begin)] = set_trades(0.0)
-        script[float(begin + length)] = set_trades(trades)
-    flow = Flow(trades=trades)
-    flow.producer["silence_verdict"] = verdict
-    verdicts = watched(_rules(), flow, 600, script)
-    assert {v.state for v in verdicts.values()} <= {State.UNKNOWN, State.HEALTHY}
-
-
-def test_a_trade_on_its_way_when_the_exchange_is_asked_is_no_silence() -> None:
-    """The symbol trades once in 20 s, and each time the oracle is a second ahead of the producer."""
-    flow = Flow(trades=0.0)
-
-    def trade(flow: Flow) -> None:
-        flow.traded += 1
-        flow.stopped.add("received")
-
-    script: dict[float, Act] = {}
-    for at in range(19, 400, 20):
-        script[float(at)] = trade
-        script[float(at + 2)] = lambda flow: flow.stopped.clear()
-    assert first(watched(_rules(), flow, 400, script), State.SUSPECT, State.UNHEALTHY) is None
-
-
 @pytest.mark.parametrize("act", [_process(ended()), _feed_stops, None], ids=["gone", "silent", "well"])
 def test_unknown_neither_enters_nor_clears(act: Act | None) -> None:
     def unseen(flow: Flow) -> None:
@@ -346,22 +239,6 @@ def test_nothing_is_known_before_anything_is_seen() -> None:
     assert _rules().verdict(START).state is State.UNKNOWN
 
 
-def test_after_a_gap_in_looking_silence_must_be_seen_anew() -> None:
-    rules, flow = _rules(), Flow()
-    watched(rules, flow, 60)
-    flow.stopped.add("received")
-    rules.resumed(START + 150)
-    flow.now, flow._received_at = 150.0, 150.0
-    assert first(watched(rules, flow, 154), State.UNHEALTHY, State.SUSPECT) is None
-
-
-def test_the_verdict_of_a_quiet_minute_is_hardly_ever_made_anew() -> None:
-    verdicts = watched(_rules(), Flow(), 120)
-    made = {id(verdict) for second, verdict in verdicts.items() if second > 60}
-    assert len(made) <= 14  # figures every few seconds
-    assert verdicts[120].figures["trades_per_second"] == pytest.approx(10.0, abs=0.5)
-
-
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
 def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
     def over(flow: Flow) -> None:
@@ -371,34 +248,6 @@ def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
     verdicts = _told(case.act, 260, {120: over})
     assert "recovering" in changes(verdicts)
     assert changes(verdicts)[-1] == "healthy"
-
-
-def test_the_producers_own_word_is_enough_while_the_oracle_cannot_see() -> None:
-    def silent(flow: Flow) -> None:
-        flow.stopped.add("received")
-        flow.told[Probe.EXCHANGE] = blind(Probe.EXCHANGE)
-
-    def judged(flow: Flow) -> None:
-        flow.producer["silence_verdict"] = "feed_at_fault"
-
-    verdicts = _told(silent, 100, {_FAULT_AT + 6: judged})
-    assert first(verdicts, State.UNHEALTHY) == _FAULT_AT + 7
-    assert first(_told(silent, 100), State.UNHEALTHY) is None
-
-
-def test_an_older_verdict_of_the_producer_says_nothing_about_a_new_silence() -> None:
-    flow = Flow()
-    flow.producer["silence_verdict"] = "feed_at_fault"
-    verdicts = _told(lambda flow: setattr(flow, "trades", 0.0), 200, flow=flow)
-    assert first(verdicts, State.UNHEALTHY, State.SUSPECT) is None
-
-
-def test_a_market_is_not_called_quiet_when_nobody_could_ask() -> None:
-    def unseen(flow: Flow) -> None:
-        flow.trades = 0.0
-        flow.told[Probe.EXCHANGE] = blind(Probe.EXCHANGE)
-
-    assert {v.cause for v in _told(unseen, 120).values()} == {Cause.NONE}
 
 
 def test_a_feed_that_is_paused_because_kafka_is_away_is_not_silent() -> None:
@@ -438,15 +287,3 @@ def test_supervision_has_a_second_to_bring_it_back(back_after: float, worst: Sev
             assert verdict.state is State.UNHEALTHY
     assert worst in severities
     assert (None in severities) is (worst is None)
-
-
-def test_one_late_answer_in_a_quiet_market_is_no_outage() -> None:
-    """Nothing is traded for more than a minute, and the exchange is slow just when both of us ask."""
-
-    def slow(flow: Flow) -> None:
-        _exchange(Code.TIMEOUT, Code.TIMEOUT)(flow)
-        flow.producer.update(silence_verdict="exchange_unreachable")
-
-    flow = Flow(trades=0.0)
-    verdicts = watched(_rules(), flow, 160, {99: slow, 104: Flow.as_usual})
-    assert {v.state for at, v in verdicts.items() if at > 30} <= {State.HEALTHY, State.SUSPECT}

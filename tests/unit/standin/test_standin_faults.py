@@ -1,143 +1,15 @@
-"""Faults: what is refused, what clients see of each one, and that delivery faults never change the ledger."""
+"""Faults: what clients see of each one, and that delivery faults never change the ledger."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from itertools import pairwise
-from typing import Any
 
 import aiohttp
 import pytest
 import websockets
 
-from include.market.standin import FaultError, Faults, IdRange, StandInExchange
-from include.market.standin.distortion import Distortion
-from include.market.standin.faults import FaultBoard
 from tests.unit.standin.streaming import ask, connect, read, until
-
-NOW_US = 1_700_000_000_000_000
-
-
-async def control(http: aiohttp.ClientSession, exchange: StandInExchange, method: str, path: str, body: Any = None):
-    async with http.request(method, f"{exchange.control_url}/control/{path}", json=body) as answer:
-        return answer.status, await answer.json()
-
-
-# --- What is refused ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("faults", "words"),
-    [
-        ({"drop_rato": 0.1}, "no such fault: drop_rato (did you mean drop_ratio?); there are connections, "),
-        ({"drop_ratio": 1.5}, "drop_ratio: received 1.5: Input should be less than or equal to 1. Share of trades"),
-        ({"connections": "perhaps"}, "Input should be 'accept', 'refuse', 'reset' or 'tls'"),
-        ({"rest_status": 200}, "rest_status: received 200: Input should be greater than or equal to 400"),
-        ({"silent": "perhaps"}, "silent: received 'perhaps'"),
-        ({"burst": 0}, "burst: received 0: Input should be greater than 0"),
-        ({"rate": -1}, "rate: received -1"),
-        ({"drop_ids": [{"symbol": "BTCUSDT", "first": 1}]}, "drop_ids.0.last"),
-        ({"drop_ids": [{"symbol": "NOPE", "first": 1, "last": 2}]}, "NOPE; this exchange has BTCUSDT, ETHUSDT"),
-        ({"symbol_status": {"BTCUSDT": "ASLEEP"}}, "received 'ASLEEP': Input should be 'TRADING'"),
-        ({"symbol_status": {"NOPE": "HALT"}}, "no such symbol: NOPE"),
-    ],
-)  # fmt: skip
-async def test_an_unknown_fault_or_value_is_refused_with_what_is_allowed(open_exchange, http, faults, words: str):
-    exchange = await open_exchange()
-    exchange.faults.set(silent=True)
-    status, body = await control(http, exchange, "POST", "faults", faults)
-    assert status == 400
-    assert words in body["error"]
-    assert exchange.faults.current == Faults(silent=True), "and changes nothing"
-
-
-async def test_faults_are_set_one_by_one_shown_and_cleared(open_exchange, http):
-    exchange = await open_exchange()
-    assert (await control(http, exchange, "POST", "faults", {"drop_ratio": 0.5}))[1] == {"active": {"drop_ratio": 0.5}}
-    both = {"active": {"drop_ratio": 0.5, "silent": True}}
-    assert (await control(http, exchange, "POST", "faults", {"silent": True}))[1] == both
-    shown = (await control(http, exchange, "GET", "faults"))[1]
-    assert shown["active"] == both["active"]
-    assert shown["available"].keys() == Faults.model_fields.keys()
-    assert all(shown["available"].values()), "every fault is described"
-    assert (await control(http, exchange, "DELETE", "faults?name=silent"))[1] == {"active": {"drop_ratio": 0.5}}
-    assert (await control(http, exchange, "DELETE", "faults?name=silence"))[0] == 400
-    assert (await control(http, exchange, "DELETE", "faults"))[1] == {"active": {}}
-    assert (await control(http, exchange, "POST", "faults", [1]))[0] == 400
-
-
-def test_a_replay_has_no_rate_to_change():
-    board = FaultBoard(("BTCUSDT",), lambda faults: None, replay=True)
-    with pytest.raises(FaultError, match="use burst"):
-        board.set(rate=5.0)
-
-
-# --- Which trades are sent, and in which order --------------------------------------------------------------------
-
-
-def plan(faults: Faults, ticks: int = 50, per_tick: int = 20, seed: int = 1) -> list[int]:
-    distortion = Distortion(seed, "BTCUSDT", "trade")
-    sent: list[int] = []
-    for tick in range(ticks):
-        sent += distortion.plan(tick * per_tick, (tick + 1) * per_tick, faults, NOW_US + tick * 1_000_000)
-    return sent
-
-
-def test_without_faults_every_trade_is_sent_once_in_order():
-    assert plan(Faults()) == list(range(1_000))
-
-
-def test_dropped_trades_are_missing_and_the_rest_stays_in_order():
-    sent = plan(Faults(drop_ratio=0.1))
-    assert sent == sorted(set(sent))
-    assert 860 < len(sent) < 940
-    ranges = Faults(drop_ids=(IdRange(symbol="BTCUSDT", first=5, last=7), IdRange(symbol="ETHUSDT", first=20, last=30)))
-    assert plan(ranges) == [i for i in range(1_000) if i not in (5, 6, 7)]
-
-
-def test_duplicates_follow_their_original():
-    sent = plan(Faults(duplicate_ratio=0.1))
-    assert sorted(set(sent)) == list(range(1_000))
-    assert sent == sorted(sent)
-    assert 1_060 < len(sent) < 1_140
-
-
-@pytest.mark.parametrize("per_tick", [1, 20], ids=["one trade a tick", "many"])
-def test_reordered_trades_change_places_with_the_next_one(per_tick: int):
-    sent = plan(Faults(reorder_ratio=0.2), ticks=1_000 // per_tick, per_tick=per_tick)
-    assert sent != sorted(sent)
-    assert 150 < sum(a > b for a, b in pairwise(sent)) < 220
-    assert all(abs(position - item) <= 1 for position, item in enumerate(sent))
-
-
-def test_a_trade_that_waits_for_the_next_one_is_not_lost_when_the_fault_ends():
-    distortion = Distortion(1, "BTCUSDT", "trade")
-    assert list(distortion.plan(0, 1, Faults(reorder_ratio=1), NOW_US)) == []
-    assert list(distortion.plan(1, 3, Faults(), NOW_US)) == [1, 0, 2]
-
-
-def test_late_trades_come_after_their_delay_and_none_is_lost():
-    sent = plan(Faults(late_ratio=0.1, late_seconds=3))
-    distances = [position - item for position, item in enumerate(sent)]
-    assert max(distances) > 40, "three ticks later"
-    assert len(sent) == len(set(sent)) > 950
-    distortion = Distortion(1, "BTCUSDT", "trade")
-    first = list(distortion.plan(0, 100, Faults(late_ratio=1, late_seconds=3), NOW_US))
-    assert first == []
-    assert list(distortion.plan(100, 100, Faults(), NOW_US + 2_999_999)) == []
-    assert list(distortion.plan(100, 101, Faults(), NOW_US + 3_000_000)) == list(range(101)), (
-        "also once the fault is off"
-    )
-
-
-def test_a_ratio_hits_the_same_trades_for_the_same_seed_however_the_ticks_fall():
-    faults = Faults(drop_ratio=0.1, duplicate_ratio=0.1)
-    assert plan(faults) == plan(faults, ticks=10, per_tick=100)
-    assert plan(faults) != plan(faults, seed=2)
-
-
-# --- What clients see --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -267,17 +139,6 @@ async def test_new_connections_fail_in_the_chosen_way_and_then_work_again(open_e
     assert (await get(exchange, "ping"))[0] == 200
 
 
-@pytest.mark.parametrize(("how", "received"), [("reset", None), ("close", 1001)])
-async def test_all_streams_can_be_ended_by_reset_or_close(open_exchange, http, how: str, received: int | None):
-    exchange = await open_exchange(rate=0)
-    async with connect(exchange, "/ws/btcusdt@trade") as socket:
-        assert (await control(http, exchange, "POST", "disconnect", {"how": how}))[1] == {"connections": 1}
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), 2)
-        assert (closed.value.rcvd.code if closed.value.rcvd else None) == received
-    assert (await control(http, exchange, "POST", "disconnect", {"how": "softly"}))[0] == 400
-
-
 async def test_a_refused_handshake_has_its_status(open_exchange):
     exchange = await open_exchange()
     exchange.faults.set(stream_status=503)
@@ -369,52 +230,3 @@ async def test_market_faults_act_on_the_ledger_and_ids_stay_consecutive(open_exc
     await exchange.advance(1)
     ids = [trade.id for trade in exchange.trades("BTCUSDT")]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-
-
-# --- The rest of the control endpoint ----------------------------------------------------------------------------
-
-
-async def test_the_ledger_is_open_to_tests_as_ground_truth(open_exchange, http):
-    exchange = await open_exchange(rate=100)
-    await exchange.advance(2)
-    truth = exchange.trades("BTCUSDT")
-    status, body = await control(http, exchange, "GET", "ledger?symbol=BTCUSDT")
-    assert (status, body["first_id"], body["next_id"]) == (200, truth[0].id, truth[-1].id + 1)
-    assert [t["id"] for t in body["trades"]] == [t.id for t in truth]
-    part = (await control(http, exchange, "GET", f"ledger?symbol=BTCUSDT&from={truth[3].id}&to={truth[5].id}"))[1]
-    assert part["trades"] == body["trades"][3:6]
-    assert (await control(http, exchange, "GET", "ledger?symbol=NOPE"))[0] == 400
-    assert (await control(http, exchange, "GET", "ledger?symbol=BTCUSDT&from=x"))[0] == 400
-
-
-async def test_any_text_can_be_put_into_a_stream(open_exchange, http):
-    exchange = await open_exchange(rate=0)
-    body = {"stream": "btcusdt@trade", "text": '{"e":"surprise"}'}
-    async with (
-        connect(exchange, "/ws/btcusdt@trade") as raw,
-        connect(exchange, "/stream?streams=btcusdt@trade") as wrapped,
-    ):
-        assert (await control(http, exchange, "POST", "inject", body))[1] == {"connections": 2}
-        assert await read(raw, 1) == [{"e": "surprise"}]
-        assert await read(wrapped, 1) == [{"stream": "btcusdt@trade", "data": {"e": "surprise"}}]
-    assert (await control(http, exchange, "POST", "inject", {"text": "x"}))[0] == 400
-
-
-async def test_limits_can_be_reset_and_state_shows_what_is_going_on(open_exchange, http, get):
-    exchange = await open_exchange(rate=100)
-    await get(exchange, "exchangeInfo")
-    async with connect(exchange, "/ws/btcusdt@trade"):
-        await exchange.advance(1)
-        state = (await control(http, exchange, "GET", "state"))[1]
-        assert {"service": "exchange", "status": "running", "feed": "generated"}.items() <= state.items()
-        assert state["addresses"]["127.0.0.1"]["used_weight"] == 20
-        assert state["connections"][0]["streams"] == ["btcusdt@trade"]
-        newest = exchange.trades("BTCUSDT")[-1]
-        assert state["symbols"]["BTCUSDT"] == {
-            "status": "TRADING",
-            "first_id": exchange.ledger.first_id("BTCUSDT"),
-            "next_id": newest.id + 1,
-            "newest_event_time_ms": newest.time_ms,
-        }
-        assert (await control(http, exchange, "POST", "reset-limits"))[1] == {"addresses": {}}
-    assert (await control(http, exchange, "POST", "clock", {"factor": 2}))[0] == 400, "this clock is the test's"
