@@ -63,7 +63,7 @@ def compose(docker_engine: Engine, report: Report) -> Iterator[Compose]:
             with report.timed("images"):
                 for name in sorted(foreign | {own_base()}):
                     report.say(str(images.ensure(name)))
-                build_own_images(stack)
+                build_own_images(stack, Path(folder))
         except NotToBeHadError as reason:
             pytest.skip(f"no images: {reason}")
         try:

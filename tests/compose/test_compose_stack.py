@@ -158,6 +158,19 @@ def test_a_cluster_does_the_same_and_one_of_its_workers_may_die(stack: Compose, 
     report.say(f"a worker killed: trades are counted again after {after:.1f} s; {rows} rows equal the ledger")
 
 
+def test_a_master_that_is_made_anew_is_an_incident_that_is_mended(stack: Compose, report: Report) -> None:
+    """It knows nothing of the job, and ends the job's executors: only a new start of the job brings it back."""
+    wait_for(lambda: not at_work(stack), RESOLVE_SECONDS, "no incident is open", interval=1)
+    begin = time.time()
+    stack("up", "--detach", "--wait", "--no-build", "--no-deps", "--force-recreate", "spark-master", timeout=300)
+    await_more(stack)
+    after = time.time() - begin
+    wait_for(lambda: not at_work(stack), RESOLVE_SECONDS, "nothing is open", interval=1)
+    told = [f"{each['id']} ({each['cause']})" for each in stack.ask("incidents") if moment_of_opening(each, begin)]
+    rows = equal_to_the_ledger(stack)
+    report.say(f"a new master: trades are counted again after {after:.1f} s, by {told}; {rows} rows equal the ledger")
+
+
 # --- What is there --------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from include.services.supervision import RestartBudget
 from include.services.supervision_report import Deed, Pace
 from include.services.supervision_store import SupervisionStore
 from tests.support.supervising import Lines, Switch
+from tests.support.waiting import until
 
 QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=30, window_seconds=60, cooldown_seconds=60)
@@ -136,10 +137,3 @@ class Room:
         await until(lambda: (known := self.store.load().process) and known.pid == pid)
         await until(lambda: not self.hands.guardrails.leases())
         return pid
-
-
-async def until(condition: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        await asyncio.sleep(0.002)

@@ -12,7 +12,7 @@ from include.incidents.memory_store import MemoryIncidentStore
 from include.incidents.model import EntryKind, Incident, NewIncident
 from include.playbook.ladder import RungId
 from include.playbook.names import Cause, Component, ScenarioId, Severity
-from include.remediation.model import Approval, Finding, Need, Proof, RungReport, RunRequest, Work
+from include.remediation.model import Finding, Need, Proof, RungReport, RunRequest, Work
 from include.remediation.runner import Remediation
 from include.remediation.tools import Tools
 from include.runtime.clock import ManualClock
@@ -96,17 +96,11 @@ class Bench:
         return [entry.text for entry in self.store.timeline(incident.id) if entry.kind is kind]
 
 
-def run(
-    bench: Bench,
-    work: ScriptedRung,
-    approval: Approval | None = None,
-    rung_id: RungId = RungId.RESTART_KAFKA,
-    **wish: Any,
-) -> RungReport:
-    """The rung, for the incident that is open, or for a new one."""
-    bench.use(rung_id, work)
+def run(bench: Bench, work: ScriptedRung, **wish: Any) -> RungReport:
+    """Kafka is restarted by ``work``, for the incident that is open, or for a new one."""
+    bench.use(RungId.RESTART_KAFKA, work)
     incident = bench.store.open_for(ScenarioId.KAFKA_DOWN, Component.KAFKA) or bench.incident()
-    return bench.remediation.run(bench.request(incident, **wish), rung_id, approval)
+    return bench.remediation.run(bench.request(incident, **wish), RungId.RESTART_KAFKA, None)
 
 
 def observation(probe: Probe, code: Code = Code.OK, **more: Any) -> Observation:

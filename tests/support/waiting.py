@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,3 +23,11 @@ def wait_for(condition: Callable[[], T], timeout: float, what: str = "", interva
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what or condition} (last: {last!r})")
         time.sleep(interval)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until it is true. Fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not come true in time"
+        await asyncio.sleep(0.002)

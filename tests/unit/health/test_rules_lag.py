@@ -17,6 +17,7 @@ from include.playbook.names import Cause, ScenarioId, Severity, Symptom
 from include.playbook.thresholds import LagThresholds
 from tests.support.flow import SYMBOL, Act, Flow, Script, changes, first, watched
 from tests.support.observing import START, blind, failed, ok, thresholds
+from tests.support.processor_stories import halted
 
 _FAULT_AT = 300
 _LIMIT = 15.0
@@ -37,10 +38,6 @@ def _sets(**values: Any) -> Act:
             setattr(flow, name, value)
 
     return act
-
-
-def _halted(flow: Flow) -> None:
-    flow.stopped.update(("counted", "committed"))
 
 
 def _lag_visible(trades: float, reads: float) -> float:
@@ -78,7 +75,7 @@ def test_a_surge_that_is_kept_up_with_is_nothing() -> None:
 
 
 def test_a_stopped_consumer_is_another_scenarios_symptom() -> None:
-    verdicts = _told(_halted)
+    verdicts = _told(halted)
     when = first(verdicts, State.UNHEALTHY)
     assert 45 <= when - _FAULT_AT <= 60  # type: ignore[operator]
     assert verdicts[400].cause is Cause.CONSUMER_STOPPED
@@ -92,7 +89,7 @@ def test_a_restart_of_the_job_and_its_catching_up_never_open(seconds: float, rea
         flow.stopped.clear()
         flow.reads = reads
 
-    assert first(_told(_halted, 480, {_FAULT_AT + seconds: back}), State.UNHEALTHY) is None
+    assert first(_told(halted, 480, {_FAULT_AT + seconds: back}), State.UNHEALTHY) is None
 
 
 def test_a_backlog_that_drains_is_a_warning_with_its_time_to_drain() -> None:
@@ -163,7 +160,7 @@ def test_the_saw_of_micro_batches_is_no_growth(noise: float) -> None:
         if flow.now % 5 == 0:
             flow.stopped.clear()
         else:
-            _halted(flow)
+            halted(flow)
 
     verdicts = watched(_rules(micro_batch_seconds=5.0), flow, 3_600, {float(s): turn for s in range(1, 3_600)})
     assert {v.state for v in verdicts.values()} <= {State.UNKNOWN, State.HEALTHY}
@@ -201,7 +198,7 @@ def test_a_job_that_died_between_row_and_commit_is_a_stopped_consumer() -> None:
     def dies(flow: Flow) -> None:
         flow.stopped.add("committed")
 
-    verdicts = _told(dies, 420, {_FAULT_AT + 1: _halted})
+    verdicts = _told(dies, 420, {_FAULT_AT + 1: halted})
     assert verdicts[420].cause is Cause.CONSUMER_STOPPED
 
 
@@ -318,7 +315,7 @@ def test_long_writes_are_slow_and_not_stopped() -> None:
         if flow.now % 15 == 0:
             flow.stopped.clear()
         else:
-            _halted(flow)
+            halted(flow)
         age = flow.now % 15
         flow.processor.update(batch_running=True, batch_phase="mysql", batch_age_seconds=age, phase_age_seconds=age)
         flow.reads, flow.batch_seconds, flow.mysql_seconds = 150, 15.0, 14.5
@@ -331,7 +328,7 @@ def test_long_writes_are_slow_and_not_stopped() -> None:
 
 def test_a_broker_that_is_back_with_a_backlog_gives_the_job_time_to_begin() -> None:
     def gone(flow: Flow) -> None:
-        _halted(flow)
+        halted(flow)
         flow.told[Probe.OFFSETS] = failed(Probe.OFFSETS, Code.REFUSED)
 
     def back(flow: Flow) -> None:

@@ -10,18 +10,12 @@ from hypothesis import strategies as st
 
 from include.health.verdicts import State
 from include.playbook.names import Cause, Severity, Symptom
-from tests.support.flow import Act, Flow, changes, first, watched
-from tests.support.flow import both as _both
-from tests.support.processor_stories import FAULT_AT as _FAULT_AT
-from tests.support.processor_stories import batch_in as _batch_in
-from tests.support.processor_stories import halted as _halted
-from tests.support.processor_stories import processor_rules as _rules
-from tests.support.processor_stories import told as _told
-from tests.support.processor_stories import works as _works
+from tests.support.flow import Act, Flow, both, changes, first, watched
+from tests.support.processor_stories import FAULT_AT, batch_in, halted, processor_rules, told, works
 
 
 def test_a_first_batch_of_fourteen_seconds_hangs_not() -> None:
-    verdicts = _told(_batch_in("aggregate"), 345, {314: _works})
+    verdicts = told(batch_in("aggregate"), 345, {314: works})
     assert changes(verdicts) == ["healthy"]
 
 
@@ -29,15 +23,15 @@ def test_a_batch_with_a_backlog_is_granted_more_time() -> None:
     def backlog(flow: Flow) -> None:
         flow.traded += 200_000
 
-    verdicts = _told(_both(backlog, _batch_in("aggregate")), 400)
-    assert 55 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 65  # type: ignore[operator]
+    verdicts = told(both(backlog, batch_in("aggregate")), 400)
+    assert 55 <= first(verdicts, State.UNHEALTHY) - FAULT_AT <= 65  # type: ignore[operator]
 
 
 def test_a_job_that_usually_needs_long_is_granted_more_time() -> None:
     flow = Flow()
     flow.batch_seconds = 6.0
-    verdicts = watched(_rules(micro_batch_seconds=5.0), flow, 400, {_FAULT_AT: _batch_in("aggregate")})
-    assert 36 <= first(verdicts, State.UNHEALTHY) - _FAULT_AT <= 38  # type: ignore[operator]
+    verdicts = watched(processor_rules(micro_batch_seconds=5.0), flow, 400, {FAULT_AT: batch_in("aggregate")})
+    assert 36 <= first(verdicts, State.UNHEALTHY) - FAULT_AT <= 38  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("mysql", "symptom"), [(0.2, Symptom.BATCH_SLOW), (4.0, Symptom.MYSQL_SLOW)])
@@ -48,7 +42,7 @@ def test_slow_batches_are_a_record_that_tells_whose_time_it_is(mysql: float, sym
     def quick(flow: Flow) -> None:
         flow.batch_seconds, flow.mysql_seconds = 0.3, 0.05
 
-    verdicts = _told(slow, 420, {360: quick})
+    verdicts = told(slow, 420, {360: quick})
     found = verdicts[340]
     assert (found.state, found.severity, found.cause) == (State.SUSPECT, Severity.SEV_4, Cause.BATCHES_SLOW)
     assert found.symptom is symptom
@@ -70,8 +64,8 @@ def test_what_is_no_spike(name: str, change: dict[str, float]) -> None:
     def back(flow: Flow) -> None:
         flow.batch_seconds = 0.3
 
-    script = {_FAULT_AT + 2: back} if name == "one spike" else {}
-    assert changes(_told(act, 360, script)) == ["healthy"], name
+    script = {FAULT_AT + 2: back} if name == "one spike" else {}
+    assert changes(told(act, 360, script)) == ["healthy"], name
 
 
 def test_batches_of_a_catch_up_are_no_spikes() -> None:
@@ -79,7 +73,7 @@ def test_batches_of_a_catch_up_are_no_spikes() -> None:
         flow.batch_seconds = 5.0
         flow.trades = 500.0
 
-    assert changes(_told(catches_up, 330)) == ["healthy"]
+    assert changes(told(catches_up, 330)) == ["healthy"]
 
 
 @given(
@@ -102,12 +96,12 @@ def test_a_quiet_market_never_opens(rate: float, pauses: list[tuple[int, int]], 
     for begin, length in pauses:
         script[float(begin)] = set_trades(0.0)
         script[float(begin + length)] = set_trades(rate)
-    verdicts = watched(_rules(), Flow(trades=rate), 600, script)
+    verdicts = watched(processor_rules(), Flow(trades=rate), 600, script)
     assert {v.state for v in verdicts.values()} == {State.HEALTHY}
 
 
 def test_figures_of_a_healthy_day() -> None:
-    figures = watched(_rules(), Flow(), 120)[120].figures
+    figures = watched(processor_rules(), Flow(), 120)[120].figures
     assert figures["batch_seconds"] == 0.3
     assert figures["batch_rows"] == 10
     assert figures["mysql_share"] == pytest.approx(0.17)
@@ -121,7 +115,7 @@ def test_durations_that_always_vary_are_no_spikes() -> None:
         flow.batch_seconds = source.choice([0.3, 1.8, 3.0])
 
     script: dict[float, Act] = {float(second): turn for second in range(1, 290)}
-    verdicts = watched(_rules(), flow, 360, {**script, 300: lambda flow: setattr(flow, "batch_seconds", 4.0)})
+    verdicts = watched(processor_rules(), flow, 360, {**script, 300: lambda flow: setattr(flow, "batch_seconds", 4.0)})
     assert first({s: v for s, v in verdicts.items() if s > 295}, State.SUSPECT) is None
 
 
@@ -131,8 +125,8 @@ def test_a_slow_batch_has_many_rows_and_is_no_catch_up_for_that() -> None:
         if flow.now % 4 == 0:
             flow.stopped.clear()
         else:
-            _halted(flow)
+            halted(flow)
 
-    script: dict[float, Act] = {float(second): turn for second in range(_FAULT_AT, 340)}
-    verdicts = watched(_rules(), Flow(trades=40), 340, script)
-    assert 8 <= first(verdicts, State.SUSPECT) - _FAULT_AT <= 20  # type: ignore[operator]
+    script: dict[float, Act] = {float(second): turn for second in range(FAULT_AT, 340)}
+    verdicts = watched(processor_rules(), Flow(trades=40), 340, script)
+    assert 8 <= first(verdicts, State.SUSPECT) - FAULT_AT <= 20  # type: ignore[operator]

@@ -9,13 +9,9 @@ import pytest
 from include.health.observations import Code, Observation, Probe
 from include.health.verdicts import State
 from include.playbook.names import Cause, Severity, Symptom
-from tests.support.flow import Act, Flow, changes, first, watched
-from tests.support.flow import both as _both
+from tests.support.flow import Act, Flow, both, changes, first, watched
 from tests.support.observing import START, blind, ended, failed, log, processes, runs, stopped
-from tests.support.producer_stories import FAULT_AT as _FAULT_AT
-from tests.support.producer_stories import exchange as _exchange
-from tests.support.producer_stories import producer_rules as _rules
-from tests.support.producer_stories import told as _told
+from tests.support.producer_stories import FAULT_AT, exchange, producer_rules, told
 
 
 def _producer(**facts: Any) -> Act:
@@ -65,9 +61,9 @@ class _Case(NamedTuple):
     direct: bool = True
 
 
-_OUTAGE = _both(_feed_stops, _exchange(Code.SERVER_ERROR, Code.SERVER_ERROR, Code.TIMEOUT))
-_NO_NETWORK = _both(_feed_stops, _exchange(Code.UNREACHABLE, Code.UNREACHABLE, Code.UNREACHABLE))
-_BAN = _exchange(Code.BANNED)
+_OUTAGE = both(_feed_stops, exchange(Code.SERVER_ERROR, Code.SERVER_ERROR, Code.TIMEOUT))
+_NO_NETWORK = both(_feed_stops, exchange(Code.UNREACHABLE, Code.UNREACHABLE, Code.UNREACHABLE))
+_BAN = exchange(Code.BANNED)
 _FLOOD = _producer(window_valid=100, window_invalid=20)
 
 _CASES = [
@@ -78,7 +74,7 @@ _CASES = [
     _Case("exchange outage", _OUTAGE, 17, Cause.EXCHANGE_OUTAGE, Symptom.EXCHANGE_UNREACHABLE),
     _Case("network", _NO_NETWORK, 17, Cause.NETWORK, Symptom.EXCHANGE_UNREACHABLE),
     _Case("banned", _BAN, 6, Cause.BANNED, Symptom.RATE_LIMITED, Severity.SEV_3),
-    _Case("banned, silent", _both(_feed_stops, _BAN), 10, Cause.BANNED, Symptom.RATE_LIMITED, Severity.SEV_2),
+    _Case("banned, silent", both(_feed_stops, _BAN), 10, Cause.BANNED, Symptom.RATE_LIMITED, Severity.SEV_2),
     _Case("flood", _FLOOD, 2, Cause.SERIALIZATION, Symptom.BAD_FRAMES),
     _Case("kafka", _kafka_takes_nothing, 8, Cause.KAFKA_CONNECTION, Symptom.KAFKA_TRANSPORT, direct=False),
 ]
@@ -86,22 +82,22 @@ _CASES = [
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
 def test_each_fault_has_its_cause_in_time(case: _Case) -> None:
-    verdicts = _told(case.act)
+    verdicts = told(case.act)
     when = first(verdicts, State.UNHEALTHY)
     assert when is not None
-    assert 0 <= when - _FAULT_AT <= case.within
+    assert 0 <= when - FAULT_AT <= case.within
     verdict = verdicts[110]
     said = (verdict.cause, verdict.symptom, verdict.severity, verdict.direct)
     assert said == (case.cause, case.symptom, case.severity, case.direct)
     assert verdict.evidence
-    assert START + _FAULT_AT <= verdict.onset <= START + when
+    assert START + FAULT_AT <= verdict.onset <= START + when
 
 
 def test_a_silent_stream_is_told_although_trades_come_in_by_rest() -> None:
     def polling(flow: Flow) -> None:
         flow.producer.update(status="polling", silence_verdict="feed_at_fault", stream_proven=False)
 
-    verdict = _told(polling, 110)[_FAULT_AT + 2]
+    verdict = told(polling, 110)[FAULT_AT + 2]
     assert (verdict.state, verdict.cause, verdict.severity) == (State.UNHEALTHY, Cause.FEED_SILENT, Severity.SEV_3)
 
 
@@ -110,9 +106,9 @@ def test_supervision_that_brings_it_back_leaves_a_record() -> None:
         flow.services["btc_producer"] = runs(9, 0.5)
         flow.producer.update(pid=9, status="starting")
 
-    verdicts = _told(restarted, script={_FAULT_AT + 4: _producer(status="live")})
-    assert verdicts[_FAULT_AT + 1].state is State.HEALTHY  # its log has a second to tell why it ended
-    record = verdicts[_FAULT_AT + 3]
+    verdicts = told(restarted, script={FAULT_AT + 4: _producer(status="live")})
+    assert verdicts[FAULT_AT + 1].state is State.HEALTHY  # its log has a second to tell why it ended
+    record = verdicts[FAULT_AT + 3]
     assert (record.state, record.severity, record.cause) == (
         State.UNHEALTHY,
         Severity.SEV_4,
@@ -127,9 +123,9 @@ def test_a_restart_that_does_not_work_in_time_is_the_scenario_itself() -> None:
         flow.services["btc_producer"] = runs(9, 0.5)
         flow.producer.update(pid=9, status="starting")
 
-    verdicts = _told(restarted)
-    assert verdicts[_FAULT_AT + 19].severity is Severity.SEV_4
-    late = verdicts[_FAULT_AT + 22]
+    verdicts = told(restarted)
+    assert verdicts[FAULT_AT + 19].severity is Severity.SEV_4
+    late = verdicts[FAULT_AT + 22]
     assert (late.state, late.severity, late.symptom) == (State.UNHEALTHY, None, Symptom.NO_NEW_MESSAGES)
 
 
@@ -141,9 +137,9 @@ def test_three_restarts_in_two_minutes_are_a_loop() -> None:
 
         return act
 
-    verdicts = _told(pid(9), script={_FAULT_AT + 10: pid(10), _FAULT_AT + 20: pid(11)})
-    assert verdicts[_FAULT_AT + 22].cause is Cause.CRASH_LOOP
-    assert verdicts[_FAULT_AT + 22].severity is None
+    verdicts = told(pid(9), script={FAULT_AT + 10: pid(10), FAULT_AT + 20: pid(11)})
+    assert verdicts[FAULT_AT + 22].cause is Cause.CRASH_LOOP
+    assert verdicts[FAULT_AT + 22].severity is None
 
 
 def test_a_log_that_names_the_cause_is_believed() -> None:
@@ -151,7 +147,7 @@ def test_a_log_that_names_the_cause_is_believed() -> None:
         _process(ended(2))(flow)
         flow.told[Probe.LOGS] = log("btc_producer", "OSError: [Errno 98] Address already in use")
 
-    assert _told(act)[_FAULT_AT + 10].cause is Cause.PORT_CONFLICT
+    assert told(act)[FAULT_AT + 10].cause is Cause.PORT_CONFLICT
 
 
 def test_stopped_on_request_is_never_unhealthy_and_neither_is_its_start() -> None:
@@ -163,8 +159,8 @@ def test_stopped_on_request_is_never_unhealthy_and_neither_is_its_start() -> Non
         flow.producer["status"] = "starting"
 
     script = {400: started, 406: answers, 408: _producer(status="catching_up"), 412: _producer(status="live")}
-    verdicts = _told(_process(stopped()), 460, script)
-    held = verdicts[_FAULT_AT + 5]
+    verdicts = told(_process(stopped()), 460, script)
+    held = verdicts[FAULT_AT + 5]
     assert (held.state, held.cause, held.severity) == (State.SUSPECT, Cause.STOPPED_ON_REQUEST, Severity.SEV_4)
     assert changes(verdicts) == ["healthy", "suspect", "healthy"]
 
@@ -179,7 +175,7 @@ def test_a_remedy_that_stops_and_starts_it_does_not_end_the_trouble() -> None:
         flow.stopped.clear()
         flow.producer["status"] = "live"
 
-    verdicts = _told(_hung, 130, {80: _process(stopped()), 84: started, 90: works})
+    verdicts = told(_hung, 130, {80: _process(stopped()), 84: started, 90: works})
     assert changes(verdicts) == ["healthy", "suspect", "unhealthy", "recovering", "healthy"]
     assert first({s: v for s, v in verdicts.items() if s > 70}, State.HEALTHY) > 90  # type: ignore[operator]
 
@@ -189,7 +185,7 @@ def test_one_refusal_is_a_warning_and_a_second_an_incident_until_the_exchange_an
         return _producer(times_limited=times, retry_after_seconds=wait)
 
     script = {62: refused(1, 8), 70: refused(1, 0), 130: refused(2, 8), 140: refused(2, 0)}
-    verdicts = watched(_rules(), Flow(), 240, script)
+    verdicts = watched(producer_rules(), Flow(), 240, script)
     assert (verdicts[68].state, verdicts[68].severity) == (State.SUSPECT, Severity.SEV_4)
     assert verdicts[125].state is State.HEALTHY
     again = verdicts[133]
@@ -199,13 +195,13 @@ def test_one_refusal_is_a_warning_and_a_second_an_incident_until_the_exchange_an
 
 def test_refusals_far_apart_stay_warnings() -> None:
     script = {62: _producer(times_limited=1), 700: _producer(times_limited=2)}
-    verdicts = watched(_rules(), Flow(), 800, script)
+    verdicts = watched(producer_rules(), Flow(), 800, script)
     assert first(verdicts, State.UNHEALTHY) is None
     assert verdicts[705].state is State.SUSPECT
 
 
 def test_rest_alone_away_is_a_warning_while_trades_come_by_stream() -> None:
-    verdicts = _told(_exchange(Code.SERVER_ERROR, Code.SERVER_ERROR), 150)
+    verdicts = told(exchange(Code.SERVER_ERROR, Code.SERVER_ERROR), 150)
     assert first(verdicts, State.UNHEALTHY) is None
     assert (verdicts[150].severity, verdicts[150].symptom) == (Severity.SEV_4, Symptom.EXCHANGE_UNREACHABLE)
 
@@ -220,7 +216,7 @@ def test_rest_alone_away_is_a_warning_while_trades_come_by_stream() -> None:
     ],
 )
 def test_warnings_are_records(facts: dict[str, Any], cause: Cause) -> None:
-    verdict = _told(_producer(**facts))[120]
+    verdict = told(_producer(**facts))[120]
     assert (verdict.state, verdict.severity, verdict.cause) == (State.SUSPECT, Severity.SEV_4, cause)
 
 
@@ -230,13 +226,13 @@ def test_unknown_neither_enters_nor_clears(act: Act | None) -> None:
         for probe in (Probe.PROCESSES, Probe.PRODUCER, Probe.EXCHANGE, Probe.OFFSETS):
             flow.told[probe] = blind(probe)
 
-    verdicts = watched(_rules(), Flow(), 400, {**({_FAULT_AT: act} if act else {}), 100: unseen})
+    verdicts = watched(producer_rules(), Flow(), 400, {**({FAULT_AT: act} if act else {}), 100: unseen})
     assert verdicts[400].state is verdicts[99].state
     assert verdicts[400].cause is verdicts[99].cause
 
 
 def test_nothing_is_known_before_anything_is_seen() -> None:
-    assert _rules().verdict(START).state is State.UNKNOWN
+    assert producer_rules().verdict(START).state is State.UNKNOWN
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
@@ -245,7 +241,7 @@ def test_what_is_over_is_healthy_after_a_while(case: _Case) -> None:
         flow.as_usual()
         flow.services["btc_producer"] = runs(12, 0.5)
 
-    verdicts = _told(case.act, 260, {120: over})
+    verdicts = told(case.act, 260, {120: over})
     assert "recovering" in changes(verdicts)
     assert changes(verdicts)[-1] == "healthy"
 
@@ -256,7 +252,7 @@ def test_a_feed_that_is_paused_because_kafka_is_away_is_not_silent() -> None:
         flow.stopped.add("received")
         flow.producer["publisher_state"] = "paused"
 
-    assert {v.cause for v in _told(paused).values() if v.state.bad} == {Cause.KAFKA_CONNECTION}
+    assert {v.cause for v in told(paused).values() if v.state.bad} == {Cause.KAFKA_CONNECTION}
 
 
 def test_a_record_does_not_hide_a_fault() -> None:
@@ -264,14 +260,14 @@ def test_a_record_does_not_hide_a_fault() -> None:
         flow.services["btc_producer"] = runs(9, 0.5)
         flow.producer.update(window_valid=100, window_invalid=50)
 
-    verdict = _told(act)[_FAULT_AT + 3]
+    verdict = told(act)[FAULT_AT + 3]
     assert (verdict.cause, verdict.severity) == (Cause.SERIALIZATION, None)
 
 
 @pytest.mark.parametrize(("back_after", "worst"), [(0.8, Severity.SEV_4), (5.0, None)])
 def test_supervision_has_a_second_to_bring_it_back(back_after: float, worst: Severity | None) -> None:
     """Two looks a second at the processes, and the endpoint as a second witness."""
-    rules, flow = _rules(), Flow()
+    rules, flow = producer_rules(), Flow()
     watched(rules, flow, 60)
     died, severities = START + 60.1, set()
     for step in range(20):

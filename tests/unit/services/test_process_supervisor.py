@@ -22,6 +22,7 @@ from include.services.supervision import RestartBudget
 from include.services.supervision_report import GaveUp, Pace
 from include.services.supervision_store import Hold, HoldReason, SupervisionStore
 from tests.support.supervising import Lines, Switch
+from tests.support.waiting import until
 
 QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=3, window_seconds=60, cooldown_seconds=0.6)
@@ -59,13 +60,6 @@ class Room:
         assert process
         os.kill(process.pid, signal.SIGKILL)
         return process
-
-
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        await asyncio.sleep(0.002)
 
 
 @contextlib.asynccontextmanager

@@ -21,7 +21,8 @@ from include.services.leases import LeaseAnswer, LeaseReply
 from include.services.supervision import RestartBudget
 from include.services.supervision_report import Deed
 from include.services.supervision_store import HoldReason
-from tests.support.leasing import QUICK, REMEDY, Hands, Room, until
+from tests.support.leasing import QUICK, REMEDY, Hands, Room
+from tests.support.waiting import until
 
 
 @pytest.fixture
