@@ -188,7 +188,7 @@ def test_a_failed_start_leaves_no_children_behind(host: Host) -> None:
 def test_a_killed_program_can_be_started_as_soon_as_its_host_may_know_of_it(host: Host) -> None:
     controller = host.controller
     controller.start("sleeper", 5)
-    for _ in range(10):
+    for _ in range(5):
         old = controller.status("sleeper")
         host.kill("sleeper")
         if host.late:

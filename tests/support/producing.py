@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from include.market.standin import StandInExchange
 from include.producer.app import BtcProducer
 from include.settings import Settings
+from tests.support.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
     records: list[Record] = []
     try:
         for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            place = TopicPartition(topic, partition)
+            # a broker that has hung is not the leader of anything for a moment
+            low, high = wait_for(lambda place=place: consumer.get_watermark_offsets(place, timeout=10), 20, "its ends")
             consumer.assign([TopicPartition(topic, partition, low)])
             deadline = time.monotonic() + 20
             while low < high:
