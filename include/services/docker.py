@@ -71,7 +71,7 @@ class DockerController:
 
     def _start(self, name: str) -> None:
         try:
-            self._api.start(self._container(name)["Id"])
+            self._api.start(_called(self._container(name)))
         except HostRefusesError as error:
             raise StartFailedError(name, self.status(name).exit_code, error.reason, self._words(name)) from error
 
@@ -93,7 +93,7 @@ class DockerController:
         run = _run(container)
         self._notes.write(name, run, timeout + STOP_MARGIN_SECONDS)
         try:
-            self._api.stop(container["Id"], timeout)
+            self._api.stop(_called(container), timeout)
         except HostForbidsError:
             self._notes.forget(name)
             raise
@@ -123,7 +123,7 @@ class DockerController:
         """See ``KeepsLogs``."""
         container = self._container(name)
         began = container["State"]["StartedAt"]
-        return _lines(self._api.logs(container["Id"], most, _seconds(began))) if _moment(began) else ()
+        return _lines(self._api.logs(_called(container), most, _seconds(began))) if _moment(began) else ()
 
     # --- parts -----------------------------------------------------------------------------------------------------
     def _listed(self) -> dict[str, str]:
@@ -179,6 +179,11 @@ class DockerController:
 
 
 _FIRST = "1970-01-01T00:00:01.000000000Z"  # before any line; 0 would mean "no bound" to the engine
+
+
+def _called(container: Record) -> str:
+    """Its name, by which the proxy before the engine knows whose it is."""
+    return str(container["Name"]).removeprefix("/")
 
 
 def _run(container: Record) -> str:

@@ -84,7 +84,12 @@ class Container:
                 "StartedAt": self.started_at,
                 "FinishedAt": self.finished_at,
             }
-            return {"Id": self.id, "State": state, "Config": {"Tty": False, "Labels": self.labels}}
+            return {
+                "Id": self.id,
+                "Name": f"/{self.name}",
+                "State": state,
+                "Config": {"Tty": False, "Labels": self.labels},
+            }
 
     def start(self) -> int:
         with self.lock:
@@ -260,8 +265,7 @@ class StandInEngine:
                 wanted = json.loads(query["filters"])["label"]
                 return 200, [_listed(each) for each in self.containers.values() if _fits(each.labels, wanted)]
             case ("GET" | "POST", "containers", container, verb):
-                named = (each for each in self.containers.values() if container in (each.name, each.id))
-                found = next(named, None)
+                found = next((each for each in self.containers.values() if each.name == container), None)
                 if found is None:
                     return 404, {"message": f"No such container: {container}"}
                 return self._of(found, method, verb, query)
