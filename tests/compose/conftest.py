@@ -58,7 +58,8 @@ def compose(docker_engine: Engine, report: Report) -> Iterator[Compose]:
         tempfile.TemporaryDirectory(prefix="compose-") as folder,
         Compose.prepared(docker_engine, project, Path(folder)) as stack,
     ):
-        foreign = {name for name in stack.images() if name.partition(":")[0] not in OWN_IMAGES}
+        named = {service["image"] for service in stack.services().values()}
+        foreign = {name for name in named if name.partition(":")[0] not in OWN_IMAGES}
         try:
             with report.timed("images"):
                 for name in sorted(foreign | {own_base()}):

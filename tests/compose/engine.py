@@ -16,8 +16,6 @@ from tests.support import debian
 from tests.support.debian import NotToBeHadError
 from tests.support.waiting import wait_for
 
-# the first release whose Compose and BuildKit have what the stack needs; it also runs on the release before it
-_SUITE = "trixie"
 _PACKAGES = ["docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx"]
 _STATIC_INIT = "tini"  # has no dependency, is docker-init in each container
 _PROGRAMS = {
@@ -78,28 +76,21 @@ def engine(cache: Path) -> Iterator[Engine]:
         return
     if os.geteuid() != 0:
         raise NotToBeHadError("no Docker engine answers (docker version), and to start a private one takes root")
-    programs = _unpacked(cache / "programs")
+    programs = debian.kept(cache / "programs", _unpack)
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         private = Engine(private=True, environment=_environment(programs, Path(folder)))
         with _running(private, Path(folder), cache / "data"):
             yield private
 
 
-def _unpacked(target: Path) -> Path:
-    """The folder with the engine's programs; downloaded the first time."""
-    if not (target / "bin").is_dir():
-        machine = debian.this_machine()
-        fresh = target.with_name("programs.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        debian.unpack(machine, _SUITE, [*_PACKAGES, _STATIC_INIT], fresh / "root")
-        debian.unpack(machine, machine.codename, ["runc"], fresh / "root")  # linked to this release's C library
-        (fresh / "bin").mkdir()
-        for name, place in _PROGRAMS.items():
-            (fresh / "bin" / name).symlink_to(Path("..") / "root" / place)
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-    return target
+def _unpack(target: Path) -> None:
+    """The engine's programs, all in ``target / "bin"``."""
+    machine = debian.this_machine()
+    debian.unpack(machine, debian.DOCKER_SUITE, [*_PACKAGES, _STATIC_INIT], target / "root")
+    debian.unpack(machine, machine.codename, ["runc"], target / "root")  # linked to this release's C library
+    (target / "bin").mkdir()
+    for name, place in _PROGRAMS.items():
+        (target / "bin" / name).symlink_to(Path("..") / "root" / place)
 
 
 def _environment(programs: Path, folder: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from include.stack.compose_env import assignments, is_secret, write_env
 from include.stack.ports import free_ports
 from tests.compose.engine import Engine
 
-OWN_IMAGES = {"crypto-pipeline/jobs": "jobs", "crypto-pipeline/airflow": "airflow"}  # and their Dockerfiles
+OWN_IMAGES = {"crypto-pipeline/jobs", "crypto-pipeline/airflow"}
 ONE_SHOT = "airflow-init"
 _INSIDE = Path(__file__).with_name("inside.py")
 _OVERRIDE = Path(__file__).with_name("override.yaml")
@@ -67,10 +67,9 @@ class Compose:
         """Where people reach the UI."""
         return f"http://127.0.0.1:{self.variables['AIRFLOW_PORT']}"
 
-    def images(self) -> set[str]:
-        """The images that the file names."""
-        services = json.loads(self("config", "--format", "json"))["services"].values()
-        return {service["image"] for service in services}
+    def services(self) -> dict[str, dict[str, Any]]:
+        """What the file says of each service, by name."""
+        return dict(json.loads(self("config", "--format", "json"))["services"])
 
     def up(self) -> None:
         """Start everything and wait until it is healthy; on failure the ends of the logs are told."""
@@ -154,11 +153,10 @@ def build_own_images(compose: Compose, folder: Path) -> None:
 
     ``folder``: for what this machine needs beside that, to reach a package index.
     """
-    services = json.loads(compose("config", "--format", "json"))["services"]
     files = _site_files()
     build = {"network": "host", "secrets": sorted(files)}
     site = {
-        "services": {name: {"build": build} for name, service in services.items() if "build" in service},
+        "services": {name: {"build": build} for name, said in compose.services().items() if "build" in said},
         "secrets": {key: {"file": path} for key, path in files.items()},
     }
     (folder / "site.json").write_text(json.dumps(site))  # JSON is YAML

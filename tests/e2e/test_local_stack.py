@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from include.services.processes import ProcessIdentity, identify, is_alive
 from include.settings import PROJECT_ROOT, Feed, Settings
 from include.stack.isolation import isolated_settings
 from include.stack.leftovers import find_leftovers
@@ -62,13 +62,6 @@ def programs(settings: Settings) -> dict[int, float]:
     """When the process host and each program that it runs began, by pid; what these start comes and goes."""
     host = psutil.Process(int((settings.run_dir / "supervisord.pid").read_text()))
     return {process.pid: process.create_time() for process in (host, *host.children())}
-
-
-def lives(process: psutil.Process) -> bool:
-    """It has not ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +115,15 @@ def test_a_second_up_is_quick_and_harmless(settings: Settings) -> None:
 def test_every_process_of_the_stack_carries_its_mark(settings: Settings) -> None:
     """What carries no mark would be left running by down if its host had died."""
     host = psutil.Process(int((settings.run_dir / "supervisord.pid").read_text()))
-    family = [host, *host.children(recursive=True)]
+    family = [found for process in (host, *host.children(recursive=True)) if (found := identify(process.pid))]
 
-    def unmarked() -> list[psutil.Process]:
+    def unmarked() -> list[ProcessIdentity]:
         """A task may end between two looks, and what is just becoming another program shows no environment."""
-        marked = find_leftovers(settings)
-        return [process for process in family if process not in marked and lives(process)]
+        marked = {process.pid for process in find_leftovers(settings)}
+        return [process for process in family if process.pid not in marked and is_alive(process)]
 
     wait_for(lambda: not unmarked(), 5, "each process of the stack carries its mark")
-    assert lives(host)
+    assert host.pid in {process.pid for process in family if is_alive(process)}
 
 
 @pytest.mark.usefixtures("up")

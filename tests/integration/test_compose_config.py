@@ -18,7 +18,6 @@ from tests.support.debian import NotToBeHadError
 pytestmark = pytest.mark.integration
 
 FILE = PROJECT_ROOT / "docker-compose.yaml"
-_SUITE = "trixie"  # the first release whose Compose knows all that the file says
 _PLUGIN = Path("usr/libexec/docker/cli-plugins/docker-compose")  # it runs by itself as well
 
 
@@ -28,14 +27,16 @@ def compose() -> list[str]:
     docker = shutil.which("docker")
     if docker and not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         return [docker, "compose"]
-    program = Settings().cache / "compose" / _PLUGIN
     try:
-        if not program.is_file():
-            debian.unpack(debian.this_machine(), _SUITE, ["docker-compose"], Settings().cache / "compose")
+        program = debian.kept(Settings().cache / "compose", _unpack) / "root" / _PLUGIN
         debian.run([str(program), "version"])
     except NotToBeHadError as reason:
         pytest.skip(f"Compose's own check of docker-compose.yaml was not run: {reason}")
     return [str(program)]
+
+
+def _unpack(target: Path) -> None:
+    debian.unpack(debian.this_machine(), debian.DOCKER_SUITE, ["docker-compose"], target / "root")
 
 
 def ask(compose: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:

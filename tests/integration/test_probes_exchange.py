@@ -17,8 +17,9 @@ from include.market.standin import StandInConfig, StandInExchange
 from include.market.weight import RetryAfterGate
 from include.runtime.clock import ManualClock, SystemClock
 from include.settings import Settings
-from tests.support.producing import producer_settings, running, until
+from tests.support.producing import producer_settings, running
 from tests.support.servers import KafkaServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

@@ -22,10 +22,10 @@ from tests.support.producing import (
     producer_settings,
     read_topic,
     running,
-    until,
     until_level,
 )
 from tests.support.servers import KafkaServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

@@ -9,16 +9,9 @@ import pytest
 
 from include.market.standin import StandInConfig, StandInExchange
 from include.settings import Settings
-from tests.support.producing import (
-    assert_topic_is_ledger,
-    health,
-    off_loop,
-    producer_settings,
-    running,
-    until,
-    until_level,
-)
+from tests.support.producing import assert_topic_is_ledger, health, off_loop, producer_settings, running, until_level
 from tests.support.servers import KafkaServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 FreshTopic = Callable[..., str]

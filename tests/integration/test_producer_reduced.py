@@ -32,19 +32,11 @@ from tests.support.averages import read_averages
 from tests.support.observing import batch, ok, processor
 from tests.support.producer_process import hosted_producer
 from tests.support.producer_remedies import SYMBOLS, document, market, request, run, status_is
-from tests.support.producing import (
-    health,
-    is_level,
-    off_loop,
-    producer_settings,
-    read_topic,
-    running,
-    until,
-    until_level,
-)
+from tests.support.producing import health, is_level, off_loop, producer_settings, read_topic, running, until_level
 from tests.support.reference import reference_averages
 from tests.support.servers import KafkaServer, fetch_artifacts
 from tests.support.stream_job import StreamJob
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 FreshTopic = Callable[..., str]

@@ -22,8 +22,9 @@ from include.settings import Feed, Settings
 from include.stack.ports import free_ports
 from tests.support.producer_process import hosted_producer, log_of
 from tests.support.producer_remedies import SYMBOLS, document, market, request, run, status_is
-from tests.support.producing import assert_topic_is_ledger, off_loop, producer_settings, until
+from tests.support.producing import assert_topic_is_ledger, off_loop, producer_settings
 from tests.support.servers import KafkaServer
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(90)]
 FreshTopic = Callable[..., str]

@@ -25,10 +25,10 @@ from tests.support.producing import (
     producer_settings,
     published_trades,
     running,
-    until,
     until_level,
 )
 from tests.support.servers import KafkaServer
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 FreshTopic = Callable[..., str]

@@ -18,7 +18,7 @@ from include.services.docker_api import DockerApi
 from include.services.errors import HostForbidsError
 from include.services.names import SERVICES
 from include.settings import PROJECT_ROOT
-from tests.support.docker_words import ALLOWED, REFUSED, Line, ask
+from tests.support.docker_words import ALLOWED, LISTING, REFUSED, Line, ask
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -118,7 +118,7 @@ def test_these_are_refused_and_never_reach_it(proxy: Proxy, line: Line) -> None:
 def test_what_the_adapter_asks_is_among_them(proxy: Proxy) -> None:
     api = DockerApi(f"http://127.0.0.1:{proxy.port}")
     assert api.containers(PROJECT) == {}
-    assert proxy.seen == [("GET", "/version"), (ALLOWED[4][0], ALLOWED[4][1].replace("{project}", PROJECT))]
+    assert proxy.seen == [("GET", "/version"), (LISTING[0], LISTING[1].replace("{project}", PROJECT))]
     with pytest.raises(HostForbidsError, match="list containers"):
         api.containers("another")
 

@@ -6,9 +6,12 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# the first release whose Compose and BuildKit have what the stack needs; they also run on the release before it
+DOCKER_SUITE = "trixie"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _SECONDS = 300
 
@@ -65,6 +68,17 @@ def unpack(debian: Debian, suite: str, packages: list[str], target: Path) -> Non
     for package in sorted((apt / "packages").glob("*.deb")):
         run(["dpkg-deb", "--extract", str(package), str(target)])
     shutil.rmtree(apt)
+
+
+def kept(target: Path, make: Callable[[Path], None]) -> Path:
+    """``target``; the first time it is made, as a whole or not at all."""
+    if not target.is_dir():
+        fresh = target.with_name(f"{target.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        make(fresh)
+        fresh.rename(target)
+    return target
 
 
 def run(command: list[str], environment: dict[str, str] | None = None, folder: Path | None = None) -> str:

@@ -10,13 +10,14 @@ _LIST = "/v1.45/containers/json?limit=-1&all=1&size=0&trunc_cmd=0&filters="
 _OURS = "%7B%22label%22%3A+%5B%22com.docker.compose.project%3D{project}%22%2C+%22com.docker.compose.service%22%5D%7D"
 _OTHERS = _OURS.replace("{project}", "another")
 _ALL = "%7B%22label%22%3A+%5B%22com.docker.compose.service%22%5D%7D"
+LISTING: Line = ("GET", f"{_LIST}{_OURS}")  # the adapter's own question
 
 ALLOWED: tuple[Line, ...] = (
     ("GET", "/_ping"),
     ("HEAD", "/_ping"),
     ("GET", "/version"),
     ("GET", "/v1.45/version"),
-    ("GET", f"{_LIST}{_OURS}"),
+    LISTING,
     ("GET", "/v1.45/containers/{project}-exchange-1/json"),
     ("GET", "/v1.45/containers/{project}-exchange-1/logs?stdout=1&stderr=1&timestamps=1&tail=10&since=1.5"),
     ("POST", "/v1.45/containers/{project}-exchange-1/start"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -23,12 +22,11 @@ from include.services.fake import FakeServiceController
 from include.services.guardrail_leases import GuardrailLeases
 from include.services.process_supervisor import ProcessSupervisor
 from include.services.supervision import RestartBudget
-from include.services.supervision_report import Deed, Pace
+from include.services.supervision_report import Deed
 from include.services.supervision_store import SupervisionStore
-from tests.support.supervising import Lines, Switch
+from tests.support.supervising import QUICK, Lines, Switch, supervised
 from tests.support.waiting import until
 
-QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=30, window_seconds=60, cooldown_seconds=60)
 REMEDY, US = "the remedy's process", "the triggerer"
 
@@ -118,13 +116,8 @@ class Room:
             leases=self.hands.leases(),
             news=self.news,
         )
-        task = asyncio.create_task(supervisor.run())
-        try:
+        async with supervised(supervisor):
             yield supervisor
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def running(self, other_than: int | None = None) -> int:
         await until(lambda: self.pid not in (None, other_than))

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from include.market.standin import StandInExchange
 from include.producer.app import BtcProducer
 from include.settings import Settings
-from tests.support.waiting import wait_for
+from tests.support.waiting import until, wait_for
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,7 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
     records: list[Record] = []
     try:
         for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            place = TopicPartition(topic, partition)
-            # a broker that has hung is not the leader of anything for a moment
-            low, high = wait_for(lambda place=place: consumer.get_watermark_offsets(place, timeout=10), 20, "its ends")
+            low, high = _ends(consumer, TopicPartition(topic, partition))
             consumer.assign([TopicPartition(topic, partition, low)])
             deadline = time.monotonic() + 20
             while low < high:
@@ -51,6 +49,11 @@ def read_topic(bootstrap: str, topic: str) -> list[Record]:
     finally:
         consumer.close()
     return records
+
+
+def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """A broker that has hung is not the leader of anything for a moment."""
+    return wait_for(lambda: consumer.get_watermark_offsets(place, timeout=10), 20, f"the ends of {place}")
 
 
 def published_trades(bootstrap: str, topic: str) -> dict[str, list[dict[str, Any]]]:
@@ -75,15 +78,6 @@ def assert_topic_is_ledger(bootstrap: str, topic: str, exchange: StandInExchange
         assert [(Decimal(t["p"]), Decimal(t["q"]), t["T"], t["m"]) for t in trades] == [
             (t.price, t.qty, t.time_ms, t.buyer_maker) for t in truth
         ]
-
-
-async def until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
-    """The first true answer of ``condition``, asked on the event loop."""
-    deadline = time.monotonic() + timeout
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        await asyncio.sleep(0.02)
-    return answer
 
 
 def producer_settings(base: Settings, exchange: StandInExchange, **more: Any) -> Settings:

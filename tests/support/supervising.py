@@ -1,10 +1,17 @@
-"""What stands around a supervision in tests: the Dag's switch and the log."""
+"""What stands around a supervision in tests: the Dag's switch, the log, and whoever runs it."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from include.services.dag_switch import DagSwitch
+from include.services.process_supervisor import ProcessSupervisor
+from include.services.supervision_report import GaveUp, Pace
+
+QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 
 
 @dataclass
@@ -33,3 +40,15 @@ class Lines:
 
     def count(self, text: str) -> int:
         return sum(text in line for line in self.lines)
+
+
+@contextlib.asynccontextmanager
+async def supervised(supervisor: ProcessSupervisor) -> AsyncIterator[asyncio.Task[GaveUp]]:
+    """Runs it in the background; the end is that of a triggerer: cancelled without a word."""
+    task = asyncio.create_task(supervisor.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -25,9 +25,10 @@ def wait_for(condition: Callable[[], T], timeout: float, what: str = "", interva
         time.sleep(interval)
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until it is true. Fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        await asyncio.sleep(0.002)
+async def until(condition: Callable[[], T], timeout: float = 5.0, what: str = "", interval: float = 0.005) -> T:
+    """The first true answer of ``condition``, asked on the event loop. Fails after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what or condition}"
+        await asyncio.sleep(interval)
+    return answer

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,12 +18,10 @@ from include.services.fake import FakeServiceController
 from include.services.process_supervisor import ProcessSupervisor
 from include.services.processes import ProcessIdentity, group_members, identify, is_alive
 from include.services.supervision import RestartBudget
-from include.services.supervision_report import GaveUp, Pace
 from include.services.supervision_store import Hold, HoldReason, SupervisionStore
-from tests.support.supervising import Lines, Switch
+from tests.support.supervising import QUICK, Lines, Switch, supervised
 from tests.support.waiting import until
 
-QUICK = Pace(report=0.2, look=0.02, ask_switch=0.05, retry_host=0.02, start=5, stop=2)
 BUDGET = RestartBudget(starts=3, window_seconds=60, cooldown_seconds=0.6)
 
 
@@ -60,18 +57,6 @@ class Room:
         assert process
         os.kill(process.pid, signal.SIGKILL)
         return process
-
-
-@contextlib.asynccontextmanager
-async def supervised(supervisor: ProcessSupervisor) -> AsyncIterator[asyncio.Task[GaveUp]]:
-    """Runs it in the background; the end is that of a triggerer: cancelled without a word."""
-    task = asyncio.create_task(supervisor.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _room(folder: Path, program: str) -> Iterator[Room]:
